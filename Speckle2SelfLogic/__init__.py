@@ -1,0 +1,3 @@
+"""Speckle2Self: speckle reduction for ultrasound B-mode images. Research use only, not for diagnosis."""
+
+__version__ = "0.1.0"

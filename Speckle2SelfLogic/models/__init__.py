@@ -1,0 +1,1 @@
+"""Model cards (JSON) and weight files shipped with the package."""

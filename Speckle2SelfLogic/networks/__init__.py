@@ -1,0 +1,1 @@
+"""Networks: the published graph and our own."""

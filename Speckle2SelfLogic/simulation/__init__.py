@@ -1,0 +1,1 @@
+"""Phantoms and speckle image formation."""
