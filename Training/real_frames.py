@@ -1,0 +1,65 @@
+"""Real frames for self-supervision, and smoothed ones that lend simulated scenes their anatomy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from Speckle2SelfLogic.errors import SettingsError
+from Speckle2SelfLogic.simulation.scene import Rng
+from Speckle2SelfLogic.simulation.shapes import Float32, blur
+from Training.settings import RealFrameSettings
+
+
+def load_frames(folder: Path | None, real: RealFrameSettings) -> tuple[npt.NDArray[np.uint8], ...]:
+    """Read the grey frames that the recipe's patterns name below ``folder``.
+
+    Raises
+    ------
+    SettingsError
+        If the recipe names frames and there are none in the folder.
+    """
+    if not real.patterns:
+        return ()
+    found = [] if folder is None else [p for pattern in real.patterns for p in sorted(folder.glob(pattern))]
+    if not found:
+        message = f"The recipe names real frames {list(real.patterns)}, but there are none in '{folder}': give --data."
+        raise SettingsError(message)
+    return tuple(np.asarray(Image.open(path).convert("L")) for path in found[:: real.use_every])
+
+
+def anatomy_maps(frames: tuple[npt.NDArray[np.uint8], ...], longest_px: int = 300) -> tuple[Float32, ...]:
+    """Scale frames down and smooth away speckle with total variation, to use as echogenicity (grey 0..1)."""
+    from skimage.restoration import denoise_tv_chambolle
+
+    maps = []
+    for frame in frames:
+        scale = min(1.0, longest_px / max(frame.shape))
+        size = (max(8, int(frame.shape[1] * scale)), max(8, int(frame.shape[0] * scale)))
+        grey = np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BOX), np.float32) / 255
+        maps.append(blur(denoise_tv_chambolle(grey, weight=0.2, max_num_iter=60), 0.8))
+    return tuple(maps)
+
+
+def random_real_batch(
+    rng: Rng, frames: tuple[npt.NDArray[np.uint8], ...], count: int, crop_px: int
+) -> npt.NDArray[np.float32]:
+    """Crops (count, 1, crop, crop) of random frames at random scale, grey 0..1; nearly black ones are drawn again."""
+    crops: list[npt.NDArray[np.float32]] = []
+    while len(crops) < count:
+        frame = frames[int(rng.integers(len(frames)))]
+        zoom = max(float(np.exp(rng.uniform(np.log(0.5), np.log(1.2)))), (crop_px + 1) / min(frame.shape))
+        window = int(np.ceil(crop_px / zoom))
+        stretch = min(int(window * float(np.exp(0.1 * rng.normal()))), frame.shape[1])
+        top = int(rng.integers(0, frame.shape[0] - window + 1))
+        left = int(rng.integers(0, frame.shape[1] - stretch + 1))
+        box = (left, top, left + stretch, top + window)
+        resample = Image.Resampling.BOX if zoom < 1 else Image.Resampling.BILINEAR
+        crop = np.asarray(Image.fromarray(frame).resize((crop_px, crop_px), resample, box), np.float32) / 255
+        if crop.mean() < 0.04:
+            continue
+        crops.append(crop[:, ::-1] if rng.random() < 0.5 else crop)
+    return np.ascontiguousarray(np.stack(crops)[:, None])
