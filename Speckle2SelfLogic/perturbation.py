@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 HALF_SCALE = 0.5
 QUARTER_SCALE = 0.25
+RESAMPLING_ROUNDING_STEPS = 16
+"""Two bilinear passes leave fewer rounding steps than this on a constant frame."""
 
 
 class PerturbedScales(NamedTuple):
@@ -63,27 +65,36 @@ def perturb_scales(frames_n1yx: torch.Tensor) -> PerturbedScales:
     frames = frames_n1yx if frames_n1yx.is_floating_point() else frames_n1yx.float()
     return PerturbedScales(
         full=normalise_each_frame(frames),
-        half=normalise_each_frame(_resample_through(frames, HALF_SCALE)),
-        quarter=normalise_each_frame(_resample_through(frames, QUARTER_SCALE)),
+        half=normalise_each_frame(_resample_through(frames, HALF_SCALE), RESAMPLING_ROUNDING_STEPS),
+        quarter=normalise_each_frame(_resample_through(frames, QUARTER_SCALE), RESAMPLING_ROUNDING_STEPS),
     )
 
 
-def normalise_each_frame(frames_n1yx: torch.Tensor) -> torch.Tensor:
+def normalise_each_frame(frames_n1yx: torch.Tensor, rounding_steps: int = 0) -> torch.Tensor:
     """Map each frame to 0..1 by its own minimum and maximum; a constant frame becomes all zero.
 
     Parameters
     ----------
     frames_n1yx
         Floating point frames, shape (N, 1, H, W), finite.
+    rounding_steps
+        A frame counts as constant if its extent is at most this many rounding steps of its brightest magnitude
+        (1.2e-7 of it each for float32). Resampling a constant leaves such steps behind, and without this they would
+        be stretched over the whole range.
 
     Returns
     -------
     torch.Tensor
         ``(x - min x) / (max x - min x)`` for each frame, same shape and type.
     """
+    import torch
+
     darkest = frames_n1yx.amin(dim=(-2, -1), keepdim=True)
-    extent = frames_n1yx.amax(dim=(-2, -1), keepdim=True) - darkest
-    return (frames_n1yx - darkest) / extent.masked_fill(extent == 0, 1)
+    brightest = frames_n1yx.amax(dim=(-2, -1), keepdim=True)
+    extent = brightest - darkest
+    step = torch.finfo(frames_n1yx.dtype).eps * torch.maximum(darkest.abs(), brightest.abs())
+    is_constant = extent <= rounding_steps * step
+    return ((frames_n1yx - darkest) / extent.masked_fill(is_constant, 1)).masked_fill(is_constant, 0)
 
 
 def _resample_through(frames_n1yx: torch.Tensor, scale: float) -> torch.Tensor:
@@ -101,5 +112,7 @@ def _check_frames(frames_n1yx: torch.Tensor) -> None:
         message = f"The perturbation needs grey frames of shape (N, 1, H, W), but was given shape {shape}."
         raise UnsupportedImageError(message)
     if min(shape[-2:]) * QUARTER_SCALE < 1:
-        message = f"A frame of {shape[-2]} x {shape[-1]} pixels is too small for scale 0.25; give at least 4 x 4 pixels."
+        message = (
+            f"A frame of {shape[-2]} x {shape[-1]} pixels is too small for scale 0.25; give at least 4 x 4 pixels."
+        )
         raise UnsupportedImageError(message)

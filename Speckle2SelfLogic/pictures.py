@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import os
@@ -19,7 +20,7 @@ Frame = npt.NDArray[np.generic]
 RESEARCH_NOTICE = "Research use only. Not for diagnosis."
 
 _RESIDUAL_ANCHORS_RGB = ((16, 58, 120), (104, 160, 214), (242, 242, 240), (226, 132, 96), (130, 28, 20))
-_SHEET_BACKGROUND_RGB = (13, 16, 19)
+_SHEET_RGB = (13, 16, 19)
 _CAPTION_RGB = (228, 233, 236)
 _FOOTER_RGB = (150, 162, 169)
 _MARGIN_PX = 16
@@ -160,15 +161,15 @@ def write_whole(path: Path, content: bytes) -> None:
     ImageFileError
         If the file cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    partial = path.parent / f".{path.name}.{os.getpid()}.part"
     try:
         partial.write_bytes(content)
         partial.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
         message = f"Cannot write '{path}': {error.strerror or error}."
         raise ImageFileError(message) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _check_frame(frame_yx: Frame) -> None:
@@ -181,13 +182,42 @@ def _check_frame(frame_yx: Frame) -> None:
 
 
 def _contact_sheet(panels: list[Image.Image], titles: Sequence[str], columns: int, footer: str) -> Image.Image:
-    width_px = panels[0].width
-    sheet_width_px = columns * (width_px + _MARGIN_PX) + _MARGIN_PX
+    step_x_px = panels[0].width + _MARGIN_PX
+    sheet_width_px = columns * step_x_px + _MARGIN_PX
     caption_font = ImageFont.load_default(_CAPTION_PX)
     footer_font = ImageFont.load_default(_FOOTER_PX)
-    captions = [_wrapped(title, caption_font, width_px) for title in titles]
-    footer_lines = _wrapped(footer, footer_font, sheet_width_px - 2 * _MARGIN_PX)
-    line_px, footer_line_px = round(1.3 * _CAPTION_PX), round(1.4 * _FOOTER_PX)
+    captions = [_wrapped(title, caption_font, panels[0].width) for title in titles]
+    footer_text = _wrapped(footer, footer_font, sheet_width_px - 2 * _MARGIN_PX)
 
-    sheet = Image.new("RGB", (sheet_width_px, 0))
-    raise NotImplementedError
+    placed = []
+    top_px = _MARGIN_PX
+    for first in range(0, len(panels), columns):
+        row = range(first, min(first + columns, len(panels)))
+        caption_top_px = top_px + max(panels[i].height for i in row) + _MARGIN_PX // 2
+        placed += [(i, _MARGIN_PX + (i - first) * step_x_px, top_px, caption_top_px) for i in row]
+        top_px = caption_top_px + max(_height_px(captions[i], caption_font) for i in row) + _MARGIN_PX
+
+    sheet = Image.new("RGB", (sheet_width_px, top_px + _height_px(footer_text, footer_font) + _MARGIN_PX), _SHEET_RGB)
+    draw = ImageDraw.Draw(sheet)
+    for i, x_px, y_px, caption_y_px in placed:
+        sheet.paste(panels[i], (x_px, y_px))
+        draw.multiline_text((x_px, caption_y_px), captions[i], _CAPTION_RGB, caption_font)
+    draw.multiline_text((_MARGIN_PX, top_px), footer_text, _FOOTER_RGB, footer_font)
+    return sheet
+
+
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
+def _height_px(text: str, font: _Font) -> int:
+    return math.ceil(ImageDraw.Draw(Image.new("L", (1, 1))).multiline_textbbox((0, 0), text or " ", font)[3])
+
+
+def _wrapped(text: str, font: _Font, width_px: int) -> str:
+    lines: list[str] = []
+    for word in text.split():
+        if lines and font.getlength(f"{lines[-1]} {word}") <= width_px:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return "\n".join(lines)

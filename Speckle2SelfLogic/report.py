@@ -1,4 +1,4 @@
-"""Figures, and one self-contained HTML page that shows despeckled images beside their input.
+"""Figures, and one self-contained HTML page that shows despeckled frames beside their input.
 
 Pictures are for looking at: every number on the page comes from the caller, who measured it on the original pixels.
 """
@@ -6,7 +6,6 @@ Pictures are for looking at: every number on the page comes from the caller, who
 from __future__ import annotations
 
 import base64
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,18 +13,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
 
-from Speckle2SelfLogic.errors import ImageFileError, SettingsError, UnsupportedImageError
+from Speckle2SelfLogic.errors import SettingsError, UnsupportedImageError
+from Speckle2SelfLogic.pictures import (
+    RESEARCH_NOTICE,
+    Frame,
+    display_ratio,
+    encoded,
+    grey_picture,
+    residual_picture,
+    residual_png_bytes,
+    save_side_by_side,
+    to_png_bytes,
+    write_whole,
+)
 
 if TYPE_CHECKING:
     import jinja2
 
-Frame = npt.NDArray[np.generic]
+__all__ = [
+    "RESEARCH_NOTICE",
+    "ComparisonCase",
+    "MethodResult",
+    "residual_png_bytes",
+    "save_side_by_side",
+    "to_png_bytes",
+    "write_report",
+]
 
-RESEARCH_NOTICE = "Research use only. Not for diagnosis."
-_RESIDUAL_ANCHORS_RGB = ((16, 58, 120), (104, 160, 214), (242, 242, 240), (226, 132, 96), (130, 28, 20))
+_DASH = "\N{EN DASH}"
 _CLIP_SHARE = 0.4  # of the page's bytes
 _CLIP_LONGEST_PX = 512
 _CLIP_QUALITY = 85
@@ -109,82 +125,6 @@ class ComparisonCase:
     input_figures: Mapping[str, float | None] = field(default_factory=dict)
 
 
-def to_png_bytes(frame_yx: Frame, *, lowest: float, highest: float) -> bytes:
-    """Encode a frame as an 8-bit grey PNG: ``lowest`` and below black, ``highest`` and above white, linear between.
-
-    Raises
-    ------
-    UnsupportedImageError
-        If the frame is not a finite grey Y, X array.
-    SettingsError
-        If the window is empty or not finite.
-    """
-    return _encoded(_grey_picture(frame_yx, lowest, highest))
-
-
-def residual_png_bytes(residual_yx: Frame, *, limit: float) -> bytes:
-    """Encode a residual as a PNG with 255 colours: ``-limit`` blue, 0 near-white, ``+limit`` red, linear between.
-
-    Raises
-    ------
-    UnsupportedImageError
-        If the residual is not a finite Y, X array.
-    SettingsError
-        If the limit is not positive and finite.
-    """
-    return _encoded(_residual_picture(residual_yx, limit))
-
-
-def save_side_by_side(
-    frames: Sequence[Frame],
-    titles: Sequence[str],
-    path: Path | str,
-    *,
-    lowest: float,
-    highest: float,
-    spacing_mm_yx: tuple[float, float] | None = None,
-    columns: int | None = None,
-    panel_width_px: int = 480,
-    footer: str = RESEARCH_NOTICE,
-) -> None:
-    """Write a PNG contact sheet: frames in reading order, a caption below each, a footer below all.
-
-    Parameters
-    ----------
-    frames, titles
-        Grey Y, X frames (shapes may differ) and one caption for each.
-    lowest, highest
-        Grey window, the same for every frame.
-    spacing_mm_yx
-        Row and column spacing of every frame in mm, for true proportions; None means square pixels.
-    columns
-        Panels in a row; left out, all in one row up to four.
-    panel_width_px
-        Width of one panel, at least 32.
-
-    Raises
-    ------
-    SettingsError
-        If there is no frame, a title is missing, the window is empty, or a panel is too narrow.
-    UnsupportedImageError
-        If a frame is not a finite grey Y, X array.
-    ImageFileError
-        If the file cannot be written.
-    """
-    if not frames or len(frames) != len(titles):
-        message = f"A contact sheet needs one title for each frame, but got {len(frames)} frames, {len(titles)} titles."
-        raise SettingsError(message)
-    if panel_width_px < 32 or (columns is not None and columns < 1):
-        message = f"A contact sheet needs panels of at least 32 px, not {panel_width_px}, in at least 1 column."
-        raise SettingsError(message)
-    panels = []
-    for frame_yx in frames:
-        grey = _grey_picture(frame_yx, lowest, highest)
-        height_px = max(1, round(panel_width_px / _display_ratio(frame_yx.shape, spacing_mm_yx)))
-        panels.append(grey.resize((panel_width_px, height_px), Image.Resampling.LANCZOS))
-    _write_whole(Path(path), _encoded(_contact_sheet(panels, titles, columns or min(4, len(panels)), footer)))
-
-
 def write_report(
     cases: Sequence[ComparisonCase],
     path: Path | str,
@@ -208,9 +148,10 @@ def write_report(
         Names and versions of what made the results, and on what machine.
     animation
         Title to frames of a clip that belongs to the first case and is shown in its grey window; the original
-        first. All sequences have the same length. A long clip is cut to its first frames, and the page says so.
+        first, then at least one other. All have the same number of frames. A long clip is cut to its first
+        frames, and the page says so.
     frames_per_second
-        Playing speed, positive.
+        Playing speed of the clip, above 0 and at most 120.
     maximum_bytes
         Largest file. Pictures are lossless PNG where they fit; else residual maps, then all pictures become JPEG,
         then smaller, and the page says so.
@@ -229,22 +170,29 @@ def write_report(
         message = "A report needs at least one case, but got none."
         raise SettingsError(message)
     for case in cases:
-        _check(case)
-    clip = _clip(animation, cases[0], frames_per_second, int(maximum_bytes * _CLIP_SHARE)) if animation else None
+        _check_case(case)
+    clip = None
+    if animation:
+        clip = _clip_view(animation, cases[0], frames_per_second, int(maximum_bytes * _CLIP_SHARE))
+    page = b""
     for quality in _QUALITIES:
+        views = [_case_view(case, figure_infos, quality) for case in cases]
         page = template.render(
             title=title,
             software=software,
             notice=RESEARCH_NOTICE,
             infos=figure_infos,
-            cases=[_view(case, figure_infos, quality) for case in cases],
+            views=views,
             clip=clip,
-            quality=quality,
+            quality=quality.description,
         ).encode()
         if len(page) <= maximum_bytes:
-            _write_whole(Path(path), page)
+            write_whole(Path(path), page)
             return
-    message = f"The report would hold {len(page) / 1e6:.1f} MB, more than {maximum_bytes / 1e6:.1f} MB; show fewer images."
+    message = (
+        f"The report would hold {len(page) / 1e6:.1f} MB, but the limit is {maximum_bytes / 1e6:.1f} MB; "
+        "compare fewer images or methods at once."
+    )
     raise SettingsError(message)
 
 
@@ -253,127 +201,190 @@ class _Quality:
     """How the pictures of a page are stored; a JPEG quality of None means lossless PNG."""
 
     description: str
-    picture_quality: int | None = None
-    residual_quality: int | None = None
+    picture: int | None = None
+    residual: int | None = None
     longest_px: int | None = None
 
 
 _QUALITIES = (
     _Quality("lossless PNG"),
-    _Quality("lossless PNG, residual maps as JPEG of quality 88", residual_quality=88),
-    _Quality("JPEG of quality 90", 90, 85),
-    _Quality("JPEG of quality 88, longest side at most 800 pixels", 88, 80, 800),
-    _Quality("JPEG of quality 85, longest side at most 480 pixels", 85, 75, 480),
+    _Quality("lossless PNG, residual maps JPEG of quality 88", None, 88),
+    _Quality("JPEG of quality 90, residual maps of quality 85", 90, 85),
+    _Quality("JPEG of quality 88, shrunk to at most 800 pixels on the longest side", 88, 80, 800),
+    _Quality("JPEG of quality 85, shrunk to at most 480 pixels on the longest side", 85, 75, 480),
 )
 
 
-def _check(case: ComparisonCase) -> None:
+def _template() -> jinja2.Template:
+    try:
+        import jinja2
+    except ImportError as error:
+        message = 'An HTML report needs Jinja2; install it with: pip install "speckle2self[report]".'
+        raise SettingsError(message) from error
+    loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("report.html.j2")
+
+
+def _check_case(case: ComparisonCase) -> None:
     if not case.results:
         message = f"Case '{case.title}' has no results; give at least one method."
         raise SettingsError(message)
     if case.spacing_mm_yx is not None and not all(math.isfinite(mm) and mm > 0 for mm in case.spacing_mm_yx):
-        message = f"Spacing must be positive, but is {case.spacing_mm_yx} in case '{case.title}'."
+        message = f"Spacing must be positive and finite, but is {case.spacing_mm_yx} in case '{case.title}'."
         raise SettingsError(message)
     frames = [(result.title, result.frame_yx) for result in case.results]
-    for name, frame_yx in frames if case.truth_yx is None else [*frames, ("the truth", case.truth_yx)]:
+    for name, frame_yx in frames if case.truth_yx is None else [*frames, ("truth", case.truth_yx)]:
         if frame_yx.shape != case.input_yx.shape:
-            message = f"The frame of {name} has shape {frame_yx.shape}, but its input has {case.input_yx.shape}."
+            message = f"The frame of '{name}' has shape {frame_yx.shape}, but its input has {case.input_yx.shape}."
             raise UnsupportedImageError(message)
 
 
-def _check_frame(frame_yx: Frame) -> None:
-    if frame_yx.ndim != 2 or 0 in frame_yx.shape or not np.isfinite(frame_yx).all():
-        message = f"A picture needs a grey frame of finite values with axes Y, X, but got shape {frame_yx.shape}."
-        raise UnsupportedImageError(message)
+def _case_view(case: ComparisonCase, infos: Mapping[str, _FigureDescription], quality: _Quality) -> dict[str, object]:
+    """Everything that the template shows about one case."""
+
+    def uri(frame_yx: Frame) -> str:
+        grey = grey_picture(frame_yx, case.lowest, case.highest)
+        return _data_uri(encoded(grey, jpeg_quality=quality.picture, longest_px=quality.longest_px))
+
+    def residual_uri(residual_yx: Frame) -> str:
+        coloured = residual_picture(residual_yx, limit)
+        return _data_uri(encoded(coloured, jpeg_quality=quality.residual, longest_px=quality.longest_px))
+
+    input_uri = uri(case.input_yx)
+    results = [(result, uri(result.frame_yx)) for result in case.results]
+    residuals_yx = [case.input_yx.astype(np.float64) - result.frame_yx.astype(np.float64) for result in case.results]
+    limit = max(float(np.percentile(np.abs(residual_yx), 99.5)) for residual_yx in residuals_yx)
+    limit = limit or (case.highest - case.lowest) / 255
+    return {
+        "case": case,
+        "ratio": display_ratio(case.input_yx.shape, case.spacing_mm_yx),
+        "scale": _scale_bar(case),
+        "input_uri": input_uri,
+        "truth_uri": None if case.truth_yx is None else uri(case.truth_yx),
+        "results": results,
+        "residuals": [residual_uri(residual_yx) for residual_yx in residuals_yx],
+        "limit": f"{limit:.3g}",
+        "limit_percent": f"{100 * limit / (case.highest - case.lowest):.2g}",
+        "times": _times(case.results),
+        "rows": _rows(case, infos),
+    }
 
 
-def _grey_picture(frame_yx: Frame, lowest: float, highest: float) -> Image.Image:
-    _check_frame(frame_yx)
-    if not (math.isfinite(lowest) and math.isfinite(highest) and lowest < highest):
-        message = f"A grey window needs two finite values, the first lower, but is {lowest} to {highest}."
-        raise SettingsError(message)
-    level = (np.clip(frame_yx.astype(np.float64), lowest, highest) - lowest) / (highest - lowest)
-    return Image.fromarray(np.rint(255 * level).astype(np.uint8))
-
-
-def _residual_picture(residual_yx: Frame, limit: float) -> Image.Image:
-    _check_frame(residual_yx)
-    if not (math.isfinite(limit) and limit > 0):
-        message = f"The limit of a residual map must be positive and finite, but is {limit}."
-        raise SettingsError(message)
-    level = np.rint(127 + 127 * np.clip(residual_yx.astype(np.float64) / limit, -1, 1))
-    picture = Image.fromarray(level.astype(np.uint8))
-    anchors = np.linspace(0, 254, len(_RESIDUAL_ANCHORS_RGB))
-    colours = [np.interp(np.arange(255), anchors, channel) for channel in np.transpose(_RESIDUAL_ANCHORS_RGB)]
-    picture.putpalette(np.rint(np.stack(colours, axis=-1)).astype(np.uint8).tobytes())
-    return picture
-
-
-def _encoded(picture: Image.Image, jpeg_quality: int | None = None, longest_px: int | None = None) -> bytes:
-    """Encode as PNG, or as JPEG of a given quality; shrunk first if its longest side is above ``longest_px``."""
-    if jpeg_quality is not None and picture.mode == "P":
-        picture = picture.convert("RGB")
-    if longest_px is not None and max(picture.size) > longest_px:
-        factor = longest_px / max(picture.size)
-        width_px, height_px = (max(1, round(side * factor)) for side in picture.size)
-        picture = picture.resize((width_px, height_px), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    if jpeg_quality is None:
-        picture.save(buffer, "PNG")
-    else:
-        picture.save(buffer, "JPEG", quality=jpeg_quality)
-    return buffer.getvalue()
-
-
-def _data_uri(encoded: bytes) -> str:
-    kind = "png" if encoded.startswith(b"\x89PNG") else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(encoded).decode('ascii')}"
-
-
-def _display_ratio(shape_yx: tuple[int, ...], spacing_mm_yx: tuple[float, float] | None) -> float:
-    """Width divided by height as a frame should be shown (pixels are taken as square where spacing is unknown)."""
-    row_mm, column_mm = spacing_mm_yx or (1.0, 1.0)
-    return (shape_yx[1] * column_mm) / (shape_yx[0] * row_mm)
+def _data_uri(content: bytes) -> str:
+    kind = "png" if content.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def _scale_bar(case: ComparisonCase) -> tuple[str, float] | None:
-    """Longest round length that fits in a quarter of the width, and its percentage of the width."""
+    """Longest of 1, 2, 5 times a power of ten mm within a quarter of the width, and its percentage of the width."""
     if case.spacing_mm_yx is None:
         return None
     width_mm = case.input_yx.shape[1] * case.spacing_mm_yx[1]
-    lengths_mm = (f"{mantissa}e{power}" for power in range(3, -5, -1) for mantissa in (5, 2, 1))
-    for length_mm in map(float, lengths_mm):
-        if length_mm <= width_mm / 4:
-            return f"{length_mm:g} mm", 100 * length_mm / width_mm
-    return None
+    decade_mm = 10.0 ** math.floor(math.log10(width_mm / 4))
+    length_mm = max(step * decade_mm for step in (1, 2, 5) if step == 1 or step * decade_mm <= width_mm / 4)
+    return f"{length_mm:g} mm", 100 * length_mm / width_mm
 
 
-def _view(case: ComparisonCase, infos: Mapping[str, _FigureDescription], quality: _Quality) -> dict[str, object]:
-    """What the template needs to know about one case."""
+@dataclass(frozen=True)
+class _Cell:
+    text: str
+    is_best: bool = False
+    multiple: str = ""
 
-    def picture(frame_yx: Frame) -> str:
-        grey = _grey_picture(frame_yx, case.lowest, case.highest)
-        return _data_uri(_encoded(grey, quality.picture_quality, quality.longest_px))
 
-    input_yx = case.input_yx.astype(np.float64)
-    residuals_yx = [input_yx - result.frame_yx.astype(np.float64) for result in case.results]
-    limit = max(float(np.percentile(np.abs(r), 99.5)) for r in residuals_yx) or (case.highest - case.lowest) / 255
-    maps = [_encoded(_residual_picture(r, limit), quality.residual_quality, quality.longest_px) for r in residuals_yx]
-    times_s = [r.seconds_per_frame if 0 < r.seconds_per_frame < math.inf else None for r in case.results]
-    fastest_s = min((t for t in times_s if t), default=None)
+def _times(results: Sequence[MethodResult]) -> list[_Cell]:
+    """Milliseconds for each frame, and as a multiple of the fastest method."""
+    seconds = [result.seconds_per_frame for result in results]
+    valid = [s if math.isfinite(s) and s > 0 else None for s in seconds]
+    fastest = min((s for s in valid if s is not None), default=None)
+    cells = []
+    for s in valid:
+        if s is None or fastest is None:
+            cells.append(_Cell(_DASH))
+        else:
+            ratio = s / fastest
+            multiple = f"{_number(ratio, 1 if ratio < 10 else 0)}×"
+            cells.append(_Cell(f"{_number(1000 * s)} ms", s == fastest and len(valid) > 1, multiple))
+    return cells
+
+
+def _rows(case: ComparisonCase, infos: Mapping[str, _FigureDescription]) -> list[dict[str, object]]:
+    """One row for each figure that anyone measured: its name, its description if known, and a cell for each column."""
+    columns = [case.input_figures, *(result.figures for result in case.results)]
+    measured = dict.fromkeys(name for figures in columns for name in figures)
+    names = [*(name for name in infos if name in measured), *(name for name in measured if name not in infos)]
+    rows: list[dict[str, object]] = []
+    for name in names:
+        info = infos.get(name)
+        values = [figures.get(name) for figures in columns]
+        rows.append({"name": name, "info": info, "cells": _cells(values, info.better if info else "neither")})
+    return rows
+
+
+def _cells(values: Sequence[float | None], better: str) -> list[_Cell]:
+    """Format one row alike and mark the best value (or values that look the same); the first column is the input."""
+    known = [None if value is None or math.isnan(value) else value for value in values]
+    decimals = _decimals(max((abs(v) for v in known if v is not None and math.isfinite(v)), default=1.0))
+    texts = [_DASH if value is None else _number(value, decimals) for value in known]
+    rivals = [value for value in known[1:] if value is not None]
+    best = None
+    if better != "neither" and len({_number(value, decimals) for value in rivals}) > 1:
+        best = _number(max(rivals) if better == "higher" else min(rivals), decimals)
+    return [_Cell(text, column > 0 and text == best) for column, text in enumerate(texts)]
+
+
+def _decimals(largest: float) -> int:
+    """Decimals that show three significant digits of the largest value in a row, four from 1 upwards."""
+    if largest == 0:
+        return 2
+    power = math.floor(math.log10(largest))
+    return min(6, max(0, (3 if power >= 0 else 2) - power))
+
+
+def _number(value: float, decimals: int | None = None) -> str:
+    if math.isinf(value):
+        return "∞" if value > 0 else "\N{MINUS SIGN}∞"
+    if decimals is None:  # three significant digits
+        decimals = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
+    text = f"{value:.{decimals}f}"
+    if float(text) == 0:
+        text = text.removeprefix("-")
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def _clip_view(
+    animation: Mapping[str, Sequence[Frame]], case: ComparisonCase, frames_per_second: float, maximum_bytes: int
+) -> dict[str, object]:
+    """Clip as JPEG frames: as many from its start as fit in ``maximum_bytes``, at least one."""
+    if not (0 < frames_per_second <= 120):
+        message = f"The playing speed must be above 0 and at most 120 frames per second, but is {frames_per_second}."
+        raise SettingsError(message)
+    lengths = {len(frames) for frames in animation.values()}
+    if len(animation) < 2 or len(lengths) != 1 or 0 in lengths:
+        message = "A clip needs the original and at least one other, with the same number of frames in each."
+        raise SettingsError(message)
+    tracks: dict[str, list[str]] = {name: [] for name in animation}
+    used = 0
+    for step in zip(*animation.values(), strict=True):
+        uris = []
+        for frame_yx in step:
+            grey = grey_picture(frame_yx, case.lowest, case.highest)
+            uris.append(_data_uri(encoded(grey, jpeg_quality=_CLIP_QUALITY, longest_px=_CLIP_LONGEST_PX)))
+        used += sum(map(len, uris))
+        if used > maximum_bytes and tracks[next(iter(tracks))]:
+            break
+        for track, uri in zip(tracks.values(), uris, strict=True):
+            track.append(uri)
+    shown = len(next(iter(tracks.values())))
+    first_yx = next(iter(animation.values()))[0]
     return {
-        "case": case,
-        "ratio": _display_ratio(case.input_yx.shape, case.spacing_mm_yx),
-        "scale": _scale_bar(case),
-        "window": f"{case.lowest:g} to {case.highest:g}",
-        "input_uri": picture(case.input_yx),
-        "truth_uri": None if case.truth_yx is None else picture(case.truth_yx),
-        "uris": [picture(result.frame_yx) for result in case.results],
-        "residual_uris": [_data_uri(encoded) for encoded in maps],
-        "limit": f"{limit:.3g}",
-        "limit_percent": f"{100 * limit / (case.highest - case.lowest):.2g}",
-        "times": [_DASH if t is None else f"{_text(1000 * t)} ms" for t in times_s],
-        "ratios": ["" if t is None or fastest_s is None else f"{_text(t / fastest_s)}×" for t in times_s],
-        "fastest": None if fastest_s is None else times_s.index(fastest_s),
-        "rows": _rows(case, infos),
+        "tracks": [{"title": name, "frames": uris} for name, uris in tracks.items()],
+        "shown": shown,
+        "total": lengths.pop(),
+        "speed": frames_per_second,
+        "ratio": display_ratio(first_yx.shape, case.spacing_mm_yx),
+        "storage": f"JPEG of quality {_CLIP_QUALITY}, at most {_CLIP_LONGEST_PX} pixels on the longest side",
     }

@@ -1,6 +1,6 @@
 """Classical despecklers written out here because no library under a permissive licence has them.
 
-Every function takes one frame, float32 of shape (y, x) in 0..1, and returns a frame of the same kind; any size from 1x1 up.
+Every filter takes one frame, float32 of shape (y, x) in 0..1, and returns another; any size from 1x1 up.
 
 Lee, Kuan, Frost and SRAD assume *multiplicative* speckle, ``z = x v`` with ``E[v] = 1``: the linear envelope, where the
 coefficient of variation ``C = standard deviation / mean`` of fully developed speckle is one number wherever one looks
@@ -51,7 +51,7 @@ def checked_frame(frame_yx: Frame) -> Values:
     return frame
 
 
-def as_frame(values: Values) -> Frame:
+def as_frame(values: Values | Frame) -> Frame:
     """Clip to 0..1 and return float32."""
     return np.clip(values, 0.0, 1.0).astype(np.float32)
 
@@ -102,19 +102,19 @@ def estimated_noise_variation(values_yx: Values, window_px: int) -> float:
     return float(np.quantile(np.sqrt(variance[has_signal]) / mean[has_signal], NOISE_QUANTILE))
 
 
-def _squared_variations(frame: Values, window_px: int, noise_variation: float | None) -> tuple[Values, Values, float]:
-    """Local mean, local C^2 and the noise's C^2."""
-    require_odd("window_px", window_px)
-    if noise_variation is None:
-        noise = estimated_noise_variation(frame, window_px)
-    else:
-        noise = require_positive("noise_variation", noise_variation)
-    mean, variance = local_mean_and_variance(frame, window_px)
-    local_squared = np.divide(variance, mean**2, out=np.zeros_like(mean), where=mean > 1e-9)
-    return mean, local_squared, noise**2
+def _local_squared_variation(values: Values, window_px: int) -> tuple[Values, Values]:
+    """Local mean and squared local coefficient of variation (0 where the mean is 0)."""
+    mean, variance = local_mean_and_variance(values, require_odd("window_px", window_px))
+    return mean, np.divide(variance, mean**2, out=np.zeros_like(mean), where=mean > 1e-9)
 
 
-def lee(frame_yx: Frame, *, window_px: int = 7, noise_variation: float | None = None) -> Frame:
+def _noise_variation(given: float | None, values: Values, window_px: int) -> float:
+    if given is None:
+        return estimated_noise_variation(values, require_odd("window_px", window_px))
+    return require_positive("noise_variation", given)
+
+
+def lee(frame_yx: Frame, *, window_px: int = 9, noise_variation: float | None = None) -> Frame:
     """Lee filter: local linear minimum-mean-square-error estimate under multiplicative noise.
 
     ``x = m + W (z - m)`` with ``W = 1 - C_noise^2 / C_local^2`` clipped to 0..1, m and C_local from the window
@@ -135,28 +135,32 @@ def lee(frame_yx: Frame, *, window_px: int = 7, noise_variation: float | None = 
         If a parameter or the frame is out of range.
     """
     frame = checked_frame(frame_yx)
-    mean, local_squared, noise_squared = _squared_variations(frame, window_px, noise_variation)
+    mean, local_squared = _local_squared_variation(frame, window_px)
+    noise_squared = _noise_variation(noise_variation, frame, window_px) ** 2
     return as_frame(mean + _lee_gain(local_squared, noise_squared) * (frame - mean))
 
 
-def kuan(frame_yx: Frame, *, window_px: int = 7, noise_variation: float | None = None) -> Frame:
+def kuan(frame_yx: Frame, *, window_px: int = 9, noise_variation: float | None = None) -> Frame:
     """Kuan filter: as `lee`, without linearising the noise model.
 
     ``W = (1 - C_noise^2 / C_local^2) / (1 + C_noise^2)`` clipped to 0..1
     (Kuan, Sawchuk, Strand and Chavel, IEEE TPAMI 7(2), 1985). Parameters and errors as `lee`.
     """
     frame = checked_frame(frame_yx)
-    mean, local_squared, noise_squared = _squared_variations(frame, window_px, noise_variation)
+    mean, local_squared = _local_squared_variation(frame, window_px)
+    noise_squared = _noise_variation(noise_variation, frame, window_px) ** 2
     gain = _lee_gain(local_squared, noise_squared) / (1.0 + noise_squared)
     return as_frame(mean + gain * (frame - mean))
 
 
 def _lee_gain(local_squared: Values, noise_squared: float) -> Values:
-    ratio = np.divide(noise_squared, local_squared, out=np.ones_like(local_squared), where=local_squared > noise_squared)
+    ratio = np.divide(
+        noise_squared, local_squared, out=np.ones_like(local_squared), where=local_squared > noise_squared
+    )
     return 1.0 - ratio
 
 
-def frost(frame_yx: Frame, *, window_px: int = 9, damping: float = 2.0) -> Frame:
+def frost(frame_yx: Frame, *, window_px: int = 9, damping: float = 1.0) -> Frame:
     """Frost filter: weighted mean whose weights fall off faster where the local coefficient of variation is high.
 
     Weight ``exp(-damping * C_local^2 * d)`` at distance d (pixels), normalised to sum 1
@@ -178,7 +182,7 @@ def frost(frame_yx: Frame, *, window_px: int = 9, damping: float = 2.0) -> Frame
     """
     frame = checked_frame(frame_yx)
     require_positive("damping", damping)
-    _, local_squared, _ = _squared_variations(frame, window_px, 1.0)
+    _, local_squared = _local_squared_variation(frame, window_px)
     radius = window_px // 2
     padded = np.pad(frame, radius, mode="symmetric")
     height, width = frame.shape
@@ -194,17 +198,17 @@ def frost(frame_yx: Frame, *, window_px: int = 9, damping: float = 2.0) -> Frame
 def srad(
     frame_yx: Frame,
     *,
-    iterations: int = 60,
+    iterations: int = 40,
     time_step: float = 0.5,
     noise_variation: float | None = None,
-    decay: float = 0.02,
+    decay: float = 0.06,
     is_log_compressed: bool = True,
 ) -> Frame:
     """Speckle reducing anisotropic diffusion (Yu and Acton, IEEE TIP 11(11), 2002).
 
-    ``u += time_step / 4 * div(c grad u)``, ``c = 1 / (1 + (q^2 - q0^2) / (q0^2 (1 + q0^2)))`` (eq. 33) clipped to
-    0..1, with the instantaneous coefficient of variation q of eq. 31 from the four nearest neighbours and
-    ``q0(t) = noise_variation * exp(-decay * t)`` (eq. 37). Edges are mirrored, so the sum of u is kept.
+    ``u += time_step / 4 * div(c grad u)``, ``c = 1 / (1 + (q^2 - q0^2) / (q0^2 (1 + q0^2)))`` clipped to
+    0..1, with the instantaneous coefficient of variation q from the four nearest neighbours and
+    ``q0(t) = noise_variation * exp(-decay * t)``. Nothing flows over the edges, so the sum of u is kept.
 
     Parameters
     ----------
@@ -215,7 +219,7 @@ def srad(
     noise_variation
         q0 at the start, in the diffused domain; None measures it in the frame.
     decay
-        Rate at which q0 falls as the frame becomes smoother.
+        Rate at which q0 falls as the frame becomes smoother, per unit of t (iterations times time_step); 0 or more.
     is_log_compressed
         True (B-mode): diffuse ``exp(frame)``, the usual stand-in for undoing the compression, which has no zeros, and
         return to grey by the logarithm. False (linear envelope): diffuse the frame itself.
@@ -230,10 +234,11 @@ def srad(
     if require_positive("time_step", time_step) > 1:
         message = f"time_step must be at most 1 for a stable diffusion, but is {time_step!r}."
         raise SettingsError(message)
+    if not 0 <= decay < math.inf:
+        message = f"decay must be a finite number from 0 up, but is {decay!r}."
+        raise SettingsError(message)
     values = np.exp(frame) if is_log_compressed else frame + 1e-3
-    start = estimated_noise_variation(values, 7) if noise_variation is None else noise_variation
-    if noise_variation is not None:
-        require_positive("noise_variation", noise_variation)
+    start = _noise_variation(noise_variation, values, window_px=7)
     for step in range(iterations if start > 0 else 0):
         noise_squared = (start * math.exp(-decay * step * time_step)) ** 2
         values += 0.25 * time_step * _srad_divergence(values, noise_squared)
@@ -241,13 +246,13 @@ def srad(
 
 
 def _srad_divergence(values: Values, noise_squared: float) -> Values:
-    """Divergence of c grad u, eq. 52 to 58."""
+    """Divergence of c grad u, with ``q^2 = (|grad u|^2 / 2 - (lap u)^2 / 16) / (u + lap u / 4)^2``."""
     padded = np.pad(values, 1, mode="edge")
     north, south = padded[:-2, 1:-1] - values, padded[2:, 1:-1] - values
     west, east = padded[1:-1, :-2] - values, padded[1:-1, 2:] - values
-    gradient_squared = (north**2 + south**2 + west**2 + east**2) / values**2
-    laplacian = (north + south + west + east) / values
-    q_squared = (0.5 * gradient_squared - laplacian**2 / 16) / (1 + 0.25 * laplacian) ** 2
+    gradient_squared = north**2 + south**2 + west**2 + east**2
+    laplacian = north + south + west + east
+    q_squared = (0.5 * gradient_squared - laplacian**2 / 16) / (values + 0.25 * laplacian) ** 2
     excess = (q_squared - noise_squared) / (noise_squared * (1 + noise_squared))
     # Below q0 the coefficient would exceed 1 and the scheme would lose its stability.
     conductance = 1 / (1 + np.maximum(excess, 0.0))
@@ -262,7 +267,7 @@ def obnlm(
     block_radius_px: int = 3,
     search_radius_px: int = 8,
     block_step_px: int = 3,
-    smoothing: float = 0.22,
+    smoothing: float = 0.2,
     gamma: float = 0.5,
 ) -> Frame:
     """Optimised Bayesian non-local means (Coupe, Hellier, Kervrann and Barillot, IEEE TIP 18(10), 2009).
@@ -315,8 +320,8 @@ def obnlm(
             other = grid.region(padded, y, x)
             weight = np.exp(-grid.block_sums((own - other) ** 2 * grid.region(weighting, y, x)))
             weights += weight
-            for block_pixel, other_pixel in zip(blocks, grid.block_pixels(other), strict=True):
-                block_pixel += weight * other_pixel
+            for number, other_pixel in enumerate(grid.block_pixels(other)):
+                blocks[number] += weight * other_pixel
     blocks /= weights
     height, width = frame.shape
     return as_frame(grid.overlapped(blocks)[block_radius_px:, block_radius_px:][:height, :width])
@@ -324,7 +329,7 @@ def obnlm(
 
 @dataclass(frozen=True)
 class _BlockGrid:
-    """Square blocks of `side` pixels whose centres lie `step` pixels apart; arrays are (pixel of block, row, column)."""
+    """Square blocks of `side` pixels, `step` pixels apart; arrays of them are (pixel of block, row, column)."""
 
     side: int
     step: int
@@ -368,11 +373,12 @@ class _BlockGrid:
             total += by_row[:, x : x + width : self.step]
         return total
 
-    def overlapped(self, blocks: Frame) -> Values:
+    def overlapped(self, blocks: Frame) -> Frame:
         """Average the blocks where they lie and overlap."""
         height, width = self.extent_yx
-        total, count = np.zeros((2, height + self.side - 1, width + self.side - 1))
-        for place, number, block_pixel in zip(self.block_pixels(total), self.block_pixels(count), blocks, strict=True):
-            place += block_pixel
-            number += 1
-        return total / np.maximum(count, 1)
+        shape = (height + self.side - 1, width + self.side - 1)
+        total, count = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        for place, number, addend in zip(self.block_pixels(total), self.block_pixels(count), blocks, strict=True):
+            np.add(place, addend, out=place)
+            np.add(number, 1, out=number)
+        return (total / np.maximum(count, 1)).astype(np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,25 +14,42 @@ from Speckle2SelfLogic.simulation.scene import Rng
 from Speckle2SelfLogic.simulation.shapes import Float32, blur
 from Training.settings import RealFrameSettings
 
+UInt8 = npt.NDArray[np.uint8]
 
-def load_frames(folder: Path | None, real: RealFrameSettings) -> tuple[npt.NDArray[np.uint8], ...]:
-    """Read the grey frames that the recipe's patterns name below ``folder``.
+
+@dataclass(frozen=True)
+class RealFrames:
+    """Grey frames (Y, X), 8 bit, and how often each is drawn."""
+
+    frames: tuple[UInt8, ...] = ()
+    chances: tuple[float, ...] = ()
+
+    def draw(self, rng: Rng) -> UInt8:
+        """Return one frame."""
+        return self.frames[int(rng.choice(len(self.frames), p=self.chances))]
+
+
+def load_frames(folder: Path | None, real: RealFrameSettings) -> RealFrames:
+    """Read the frames that the recipe names below ``folder``.
 
     Raises
     ------
     SettingsError
-        If the recipe names frames and there are none in the folder.
+        If a set of the recipe has no file in the folder.
     """
-    if not real.patterns:
-        return ()
-    found = [] if folder is None else [p for pattern in real.patterns for p in sorted(folder.glob(pattern))]
-    if not found:
-        message = f"The recipe names real frames {list(real.patterns)}, but there are none in '{folder}': give --data."
-        raise SettingsError(message)
-    return tuple(np.asarray(Image.open(path).convert("L")) for path in found[:: real.use_every])
+    frames: list[UInt8] = []
+    chances: list[float] = []
+    for frame_set in real.sets:
+        paths = [] if folder is None else sorted(folder.glob(frame_set.pattern))[:: frame_set.use_every]
+        if not paths:
+            message = f"The recipe names real frames '{frame_set.pattern}', but '{folder}' has none: give --data."
+            raise SettingsError(message)
+        frames += [np.asarray(Image.open(path).convert("L")) for path in paths]
+        chances += [frame_set.share / len(paths)] * len(paths)
+    return RealFrames(tuple(frames), tuple(chance / sum(chances) for chance in chances))
 
 
-def anatomy_maps(frames: tuple[npt.NDArray[np.uint8], ...], longest_px: int = 300) -> tuple[Float32, ...]:
+def anatomy_maps(frames: tuple[UInt8, ...], longest_px: int = 300) -> tuple[Float32, ...]:
     """Scale frames down and smooth away speckle with total variation, to use as echogenicity (grey 0..1)."""
     from skimage.restoration import denoise_tv_chambolle
 
@@ -44,13 +62,11 @@ def anatomy_maps(frames: tuple[npt.NDArray[np.uint8], ...], longest_px: int = 30
     return tuple(maps)
 
 
-def random_real_batch(
-    rng: Rng, frames: tuple[npt.NDArray[np.uint8], ...], count: int, crop_px: int
-) -> npt.NDArray[np.float32]:
+def random_real_batch(rng: Rng, real: RealFrames, count: int, crop_px: int) -> Float32:
     """Crops (count, 1, crop, crop) of random frames at random scale, grey 0..1; nearly black ones are drawn again."""
-    crops: list[npt.NDArray[np.float32]] = []
+    crops: list[Float32] = []
     while len(crops) < count:
-        frame = frames[int(rng.integers(len(frames)))]
+        frame = real.draw(rng)
         zoom = max(float(np.exp(rng.uniform(np.log(0.5), np.log(1.2)))), (crop_px + 1) / min(frame.shape))
         window = int(np.ceil(crop_px / zoom))
         stretch = min(int(window * float(np.exp(0.1 * rng.normal()))), frame.shape[1])

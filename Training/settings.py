@@ -12,13 +12,22 @@ from Speckle2SelfLogic.errors import SettingsError
 
 
 @dataclass(frozen=True)
+class FrameSet:
+    """Frames of one origin: the files below the data folder that match a glob pattern."""
+
+    pattern: str = ""
+    share: float = 1.0
+    """How often this set is drawn, relative to the others."""
+    use_every: int = 1
+    """Take every n-th file only."""
+
+
+@dataclass(frozen=True)
 class RealFrameSettings:
     """Real frames: where they are and how much each self-supervised term weighs."""
 
-    patterns: tuple[str, ...] = ()
-    """Glob patterns below the data folder. None: training uses simulated frames only."""
-    use_every: int = 1
-    """Take every n-th file of each pattern."""
+    sets: tuple[FrameSet, ...] = ()
+    """None: training uses simulated frames only."""
     start: float = 0.88
     """Share of all steps after which the real-frame terms join."""
     anatomy_share: float = 0.0
@@ -87,7 +96,7 @@ def _build(kind: type[Any], content: object, where: str) -> Any:  # noqa: ANN401
         if is_dataclass(default):
             values[key] = _build(type(default), value, f"{where}: {key}")
         elif isinstance(default, tuple):
-            values[key] = tuple(value)
+            values[key] = tuple(_build(FrameSet, entry, f"{where}: {key}") for entry in value)
         elif isinstance(default, float):
             values[key] = float(value)
         else:

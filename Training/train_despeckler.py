@@ -25,7 +25,7 @@ from torch import Tensor
 from Speckle2SelfLogic.networks.despeckler import Despeckler
 from Training.losses import real_frame_loss, supervised_loss
 from Training.pairs import stream_pairs
-from Training.real_frames import anatomy_maps, load_frames, random_real_batch
+from Training.real_frames import RealFrames, anatomy_maps, load_frames, random_real_batch
 from Training.settings import TrainingSettings, load_settings
 
 console = Console()
@@ -88,7 +88,7 @@ class Run:
     def is_adapting(self) -> bool:
         """Whether real-frame terms are part of the loss at this step."""
         real = self.settings.real
-        return bool(real.patterns) and self.step >= real.start * self.settings.steps
+        return bool(real.sets) and self.step >= real.start * self.settings.steps
 
     def save(self) -> None:
         """Write the state; a reader sees the old file or the new one, never half of one."""
@@ -148,7 +148,7 @@ def train(settings: TrainingSettings, folder: Path, data: Path | None, device: t
     run = Run(settings, folder, device)
     run.restore()
     frames = load_frames(data, settings.real)
-    maps = anatomy_maps(frames) if settings.real.anatomy_share > 0 else ()
+    maps = anatomy_maps(frames.frames) if settings.real.anatomy_share > 0 else ()
     first = int(run.step * settings.new_scenes_per_step)
     stream = stream_pairs(
         first,
@@ -176,7 +176,7 @@ def train(settings: TrainingSettings, folder: Path, data: Path | None, device: t
     return run
 
 
-def _one_step(run: Run, buffer: PairBuffer, frames: tuple[np.ndarray, ...]) -> float:
+def _one_step(run: Run, buffer: PairBuffer, frames: RealFrames) -> float:
     settings, device = run.settings, run.device
     rng = np.random.default_rng((settings.seed, run.step))
     generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + run.step)

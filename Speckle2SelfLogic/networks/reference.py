@@ -6,6 +6,8 @@ authors released under the MIT licence (February 2026); their class is called ``
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -123,13 +125,14 @@ class _ResidualBlock(nn.Module):
         self.model = nn.Sequential(_NormalisedConvolution(first), _NormalisedConvolution(second, has_relu=False))
 
     def forward(self, features_ncyx: torch.Tensor) -> torch.Tensor:
-        return features_ncyx + self.model(features_ncyx)
+        correction: torch.Tensor = self.model(features_ncyx)
+        return features_ncyx + correction
 
 
 def _encoder() -> nn.Sequential:
     """Four times: halve each side, then a residual block. (N, 1, H, W) becomes (N, 256, H/16, W/16)."""
     stages = nn.Sequential()
-    for level, (given, made) in enumerate(zip((1, *CHANNELS), CHANNELS, strict=False), start=1):
+    for level, (given, made) in enumerate(pairwise((1, *CHANNELS)), start=1):
         halve = nn.Conv2d(given, made, 3, stride=2, padding=1)
         stages.add_module(f"conv_block_{level}", _NormalisedConvolution(halve))
         stages.add_module(f"residual_block_{level if made < CHANNELS[-1] else 'end'}", _ResidualBlock(made))
@@ -137,11 +140,11 @@ def _encoder() -> nn.Sequential:
 
 
 def _decoder() -> nn.Sequential:
-    """Residual block, then four times: double each side, with a residual block between. The way back to (N, 1, H, W)."""
+    """Residual block, then four times: double each side, residual block (not after the last). (N, 1, H, W) again."""
     narrowing = (*reversed(CHANNELS), 1)
     stages = nn.Sequential()
     stages.add_module("residual_block_start", _ResidualBlock(narrowing[0]))
-    for level, (given, made) in enumerate(zip(narrowing, narrowing[1:], strict=False), start=1):
+    for level, (given, made) in enumerate(pairwise(narrowing), start=1):
         double = nn.ConvTranspose2d(given, made, 3, stride=2, padding=1, output_padding=1)
         stages.add_module(f"conv_block_{level}", _NormalisedConvolution(double))
         if made > 1:

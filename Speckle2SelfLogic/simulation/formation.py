@@ -97,7 +97,7 @@ class FormedFrame:
 def complex_noise(rng: np.random.Generator, shape_yx: tuple[int, int]) -> Complex64:
     """Circular complex Gaussian noise of unit power."""
     parts = rng.standard_normal((2, *shape_yx), dtype=np.float32) * np.float32(np.sqrt(0.5))
-    return (parts[0] + 1j * parts[1]).astype(np.complex64)
+    return np.asarray(parts[0] + 1j * parts[1], np.complex64)
 
 
 def psf_transfer(shape_yx: tuple[int, int], axial_px: float, lateral_px: float) -> Float32:
@@ -105,22 +105,31 @@ def psf_transfer(shape_yx: tuple[int, int], axial_px: float, lateral_px: float) 
     fy = fft.fftfreq(shape_yx[0]).astype(np.float32)[:, None]
     fx = fft.fftfreq(shape_yx[1]).astype(np.float32)[None]
     transfer = np.exp(-2 * np.pi**2 * ((axial_px * fy) ** 2 + (lateral_px * fx) ** 2))
-    return (transfer / np.sqrt((transfer**2).mean())).astype(np.float32)
+    return np.asarray(transfer / np.sqrt((transfer**2).mean()), np.float32)
 
 
 def beamform(scatterers_yx: Complex64, settings: ImagingSettings) -> Complex64:
-    """Filter scatterers with the depth-varying PSF: a blend of two beams whose power is the same at every depth."""
+    """Filter scatterers with the depth-varying PSF: a blend of two beams whose power is the same at every depth.
+
+    The borders are continued by reflection, so that nothing wraps around.
+    """
     growth = settings.lateral_growth
+    margin = [
+        min(n - 1, int(4 * width) + 1)
+        for n, width in zip(scatterers_yx.shape, (settings.axial_psf_px, settings.lateral_psf_px * 1.6), strict=True)
+    ]
+    padded = np.pad(scatterers_yx, [(m, m) for m in margin], mode="reflect")
     near, far = (
-        psf_transfer(scatterers_yx.shape, settings.axial_psf_px, settings.lateral_psf_px * factor)
+        psf_transfer(padded.shape, settings.axial_psf_px, settings.lateral_psf_px * factor)
         for factor in (1 - 0.4 * growth, 1 + 0.6 * growth)
     )
-    spectrum = fft.fft2(scatterers_yx)
+    spectrum = fft.fft2(padded)
     depth = np.linspace(0, 1, scatterers_yx.shape[0], dtype=np.float32)[:, None]
     weight = np.clip(np.abs(depth - settings.focus_depth) / 0.7, 0, 1)
     correlation = float((near * far).mean())
     power = (1 - weight) ** 2 + weight**2 + 2 * weight * (1 - weight) * correlation
-    mixed = (1 - weight) * fft.ifft2(spectrum * near) + weight * fft.ifft2(spectrum * far)
+    inside = np.s_[margin[0] : padded.shape[0] - margin[0], margin[1] : padded.shape[1] - margin[1]]
+    mixed = (1 - weight) * fft.ifft2(spectrum * near)[inside] + weight * fft.ifft2(spectrum * far)[inside]
     return np.asarray(mixed / np.sqrt(power), np.complex64)
 
 
@@ -195,7 +204,7 @@ def expected_grey(
     total = diffuse_power + coherent_power
     share = coherent_power / np.maximum(total, 1e-30)
     diffuse_grey = np.interp(np.log10(np.maximum(total, 1e-14)), _LOG10_INTENSITY, table)
-    return (1 - share) * diffuse_grey + share * np.clip(grey(total), 0, 1)
+    return np.asarray((1 - share) * diffuse_grey + share * np.clip(grey(total), 0, 1))
 
 
 def _texture(

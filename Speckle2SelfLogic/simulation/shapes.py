@@ -17,7 +17,7 @@ def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
 
 def sigmoid(x: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     """Logistic step from 0 to 1, safe for large arguments."""
-    return 1 / (1 + np.exp(-np.clip(x, -30, 30)))
+    return np.asarray(1 / (1 + np.exp(-np.clip(x, -30, 30))))
 
 
 def wavy_line(rng: np.random.Generator, width: int, amplitude_px: float) -> Float32:
@@ -35,13 +35,13 @@ def smooth_field(rng: np.random.Generator, shape_yx: tuple[int, int], scale_px: 
     values = rng.standard_normal(coarse_shape)
     for axis, (coarse, fine) in enumerate(zip(coarse_shape, shape_yx, strict=True)):
         values = CubicSpline(np.arange(coarse), values, axis=axis)(np.linspace(0, coarse - 1, fine))
-    return values.astype(np.float32)
+    return np.asarray(values, np.float32)
 
 
 def blur(field_yx: npt.NDArray[np.floating], sigma_y_px: float, sigma_x_px: float | None = None) -> Float32:
     """Gaussian blur with edge replication."""
     sigma = (sigma_y_px, sigma_y_px if sigma_x_px is None else sigma_x_px)
-    return ndimage.gaussian_filter(np.asarray(field_yx, np.float32), sigma, mode="nearest", truncate=3.0)
+    return np.asarray(ndimage.gaussian_filter(np.asarray(field_yx, np.float32), sigma, mode="nearest", truncate=3.0))
 
 
 def draw_segment(
@@ -90,4 +90,4 @@ def draw_segments(
 
 def decibels(amplitude: npt.NDArray[np.floating], power: bool = False) -> npt.NDArray[np.floating]:
     """Level in dB of an amplitude (or a power), floored at -160 dB (-80 dB)."""
-    return (10 if power else 20) * np.log10(np.maximum(amplitude, 1e-8))
+    return np.asarray((10 if power else 20) * np.log10(np.maximum(amplitude, 1e-8)))

@@ -1,0 +1,318 @@
+"""`Denoiser`: an image goes in, the same image without speckle comes out, and a report of what was done.
+
+Frames are processed one by one along a chosen axis (a cine by time). Outside the sector and on coloured overlays
+pixels keep their values. Frames without content are left alone, since there is nothing to recover in them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from Speckle2SelfLogic.errors import CancelledError, SettingsError, UnsupportedImageError
+from Speckle2SelfLogic.image import IntensityDomain, UltrasoundImage
+from Speckle2SelfLogic.intensity import Float32, GreyRange, Pixels
+from Speckle2SelfLogic.runtime import FrameDespeckler
+from Speckle2SelfLogic.sector import Sector, find_overlay, find_sector, luminance
+
+Mask = npt.NDArray[np.bool_]
+ProgressCallback = Callable[[int, int], None]
+"""Called with the number of finished frames and their total."""
+
+LOWEST_CONTRAST = 4 / 255
+"""Frames whose grey spans less than this between the 1 % and the 99 % quantile are returned unchanged."""
+PIXELS_PER_BATCH = 2 * 512 * 512
+SLICE_AXES = ("auto", "z", "y", "x")
+
+
+@dataclass(frozen=True)
+class DenoiseSettings:
+    """What to do. The defaults are meant for everybody.
+
+    Parameters
+    ----------
+    strength
+        0 returns the input bit for bit, 1 the method's full answer; between, a weighted mean of both.
+    slice_axis
+        For a volume, the axis along which slices are taken: ``"z"`` (also ``"auto"``), ``"y"`` or ``"x"``.
+        A cine always goes frame by frame.
+    batch_frames
+        Frames that are processed at once; left out, a number that fits the frame size.
+    frames
+        First and last-plus-one frame (or slice) to despeckle; all others keep their values. Left out: all.
+    keep_overlays, keep_outside_sector
+        Whether coloured overlays (calipers, Doppler, text), and everything outside the sector, keep their values.
+    """
+
+    strength: float = 1.0
+    slice_axis: str = "auto"
+    batch_frames: int | None = None
+    frames: tuple[int | None, int | None] = (None, None)
+    keep_overlays: bool = True
+    keep_outside_sector: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.strength <= 1:
+            message = f"The strength must be between 0 and 1, but is {self.strength}."
+            raise SettingsError(message)
+        if self.slice_axis not in SLICE_AXES:
+            message = f"The slice axis must be one of {', '.join(SLICE_AXES)}, but is '{self.slice_axis}'."
+            raise SettingsError(message)
+        if self.batch_frames is not None and self.batch_frames < 1:
+            message = f"The number of frames per batch must be at least 1, but is {self.batch_frames}."
+            raise SettingsError(message)
+
+
+class SkippedFrame(NamedTuple):
+    """A frame that was returned unchanged, and why."""
+
+    frame: int
+    reason: str
+
+
+@dataclass
+class DenoiseReport:
+    """What was done to an image."""
+
+    method: str
+    strength: float
+    frames: int
+    processed: int = 0
+    skipped: list[SkippedFrame] = field(default_factory=list)
+    lowest: float = 0.0
+    highest: float = 0.0
+    clipped_low: int = 0
+    clipped_high: int = 0
+    overlay_pixels: int = 0
+    sector: str = ""
+    sector_share: float = 1.0
+    seconds: float = 0.0
+    messages: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as plain values for JSON."""
+        return {**asdict(self), "skipped": [frame._asdict() for frame in self.skipped]}
+
+
+class Despeckled(NamedTuple):
+    """The result: a new image with the geometry and pixel type of the input, and the report."""
+
+    image: UltrasoundImage
+    report: DenoiseReport
+
+
+@dataclass(frozen=True)
+class Denoiser:
+    """Apply a method (a network or a classical filter) to images."""
+
+    method: FrameDespeckler
+    settings: DenoiseSettings = DenoiseSettings()
+
+    def run(
+        self,
+        image: UltrasoundImage,
+        progress: ProgressCallback | None = None,
+        is_cancelled: Callable[[], bool] | None = None,
+    ) -> Despeckled:
+        """Despeckle an image. The input is not modified; equal inputs give equal outputs.
+
+        Raises
+        ------
+        UnsupportedImageError
+            For non-finite values, pixels that are not numbers, or a linear envelope (compress it first).
+        SettingsError
+            If settings do not fit the image.
+        CancelledError
+            As soon as ``is_cancelled`` returns true, at the latest after the current batch.
+        """
+        started = time.perf_counter()
+        frames = frames_view(image, self.settings.slice_axis)
+        grey_range = GreyRange.of(image.pixels)
+        if image.intensity is IntensityDomain.ENVELOPE:
+            message = "This image is a linear envelope; log-compress it to B-mode before despeckling."
+            raise UnsupportedImageError(message)
+        report = DenoiseReport(self.method.name, self.settings.strength, len(frames))
+        report.lowest, report.highest = grey_range.lowest, grey_range.highest
+        output = np.array(image.pixels)  # a writeable copy
+        if self.settings.strength > 0:
+            output_frames = _as_frames(output, image, self.settings.slice_axis)
+            self._fill(frames, output_frames, image.is_colour, grey_range, report, progress, is_cancelled)
+        report.seconds = time.perf_counter() - started
+        report.messages += getattr(self.method, "messages", [])
+        step = f"despeckled by {self.method.title} ({self.method.name}), strength {self.settings.strength:g}"
+        return Despeckled(image.with_pixels(output, step), report)
+
+    def _fill(
+        self,
+        frames: Pixels,
+        output: Pixels,
+        is_colour: bool,
+        grey_range: GreyRange,
+        report: DenoiseReport,
+        progress: ProgressCallback | None,
+        is_cancelled: Callable[[], bool] | None,
+    ) -> None:
+        chosen = range(*slice(*self.settings.frames).indices(len(frames)))
+        if not chosen:
+            message = f"The chosen frames {self.settings.frames} hold none of the image's {len(frames)} frames."
+            raise SettingsError(message)
+        sector = self._sector(frames, is_colour, grey_range, report)
+        for batch in _batches(chosen, self.settings.batch_frames or _frames_per_batch(frames)):
+            if is_cancelled is not None and is_cancelled():
+                message = f"Stopped after {report.processed + len(report.skipped)} of {len(chosen)} frames."
+                raise CancelledError(message)
+            prepared = [
+                _prepare(index, frames[index], is_colour and self.settings.keep_overlays, sector, grey_range)
+                for index in batch
+            ]
+            report.overlay_pixels += sum(frame.overlay_pixels for frame in prepared)
+            report.skipped += [
+                SkippedFrame(frame.number, frame.empty_because) for frame in prepared if frame.empty_because
+            ]
+            ready = [frame for frame in prepared if not frame.empty_because]
+            if ready:
+                answers = self.method.despeckle(np.stack([frame.grey_yx for frame in ready]))
+                for frame, answer in zip(ready, answers, strict=True):
+                    self._write(frame, answer, frames[frame.number], output[frame.number], grey_range, report)
+            report.processed += len(ready)
+            if progress is not None:
+                progress(report.processed + len(report.skipped), len(chosen))
+
+    def _sector(self, frames: Pixels, is_colour: bool, grey_range: GreyRange, report: DenoiseReport) -> Sector:
+        if not self.settings.keep_outside_sector:
+            return Sector(np.ones(frames.shape[1:3], bool), 1.0, "whole frame: asked for")
+        sector = find_sector(_GreyFrames(frames, is_colour, grey_range), data_range=1.0)
+        report.sector, report.sector_share = sector.reason, float(sector.share)
+        return sector
+
+    def _write(
+        self,
+        frame: _PreparedFrame,
+        answer_yx: Float32,
+        pixels: Pixels,
+        output: Pixels,
+        grey_range: GreyRange,
+        report: DenoiseReport,
+    ) -> None:
+        """Blend the answer into one frame of the output, in place, where the mask allows it."""
+        change = self.settings.strength * (answer_yx - frame.grey_yx)
+        channels = [np.s_[:, :]] if pixels.ndim == 2 else [np.s_[:, :, c] for c in range(3)]
+        for channel in channels:
+            grey = grey_range.to_grey(pixels[channel])
+            restored, below, above = grey_range.restore((grey + change)[frame.mask_yx], pixels.dtype)
+            output[channel][frame.mask_yx] = restored
+            report.clipped_low += below
+            report.clipped_high += above
+
+
+class _PreparedFrame(NamedTuple):
+    number: int
+    grey_yx: Float32
+    mask_yx: Mask
+    overlay_pixels: int
+    empty_because: str
+
+
+class _GreyFrames(Sequence[Float32]):
+    """The frames of an image as grey 0..1, each computed when it is asked for, so that memory stays bounded."""
+
+    def __init__(self, frames: Pixels, is_colour: bool, grey_range: GreyRange) -> None:
+        self._frames, self._is_colour, self._grey_range = frames, is_colour, grey_range
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __getitem__(self, index: int) -> Float32:  # type: ignore[override]
+        return _grey_frame(self._frames[index], self._is_colour, self._grey_range)
+
+
+def frames_view(image: UltrasoundImage, slice_axis: str = "auto") -> Pixels:
+    """Return the frames of an image as a read-only view (N, Y, X) or (N, Y, X, C), sliced along an axis.
+
+    Raises
+    ------
+    SettingsError
+        If a slice axis is chosen for an image that is not a volume.
+    """
+    if slice_axis != "auto" and "Z" not in image.axes:
+        what = "a cine, which is processed frame by frame" if "T" in image.axes else "a single frame"
+        message = f"A slice axis ('{slice_axis}') can be chosen for a volume only; this image is {what}: use 'auto'."
+        raise SettingsError(message)
+    return _as_frames(image.pixels, image, slice_axis)
+
+
+def _as_frames(pixels: Pixels, image: UltrasoundImage, slice_axis: str) -> Pixels:
+    axes = image.axes
+    if slice_axis in ("y", "x"):
+        position = axes.index(slice_axis.upper())
+        pixels = np.moveaxis(pixels, position, axes.index("Z"))
+    leading = len(image.frame_axes_first)
+    if leading == 0:
+        return pixels[None]
+    return pixels if leading == 1 else _FlatFrames(pixels)  # type: ignore[return-value]
+
+
+class _FlatFrames:
+    """Frames of a (T, Z, Y, X[, C]) array numbered through, without copying."""
+
+    def __init__(self, pixels: Pixels) -> None:
+        self._pixels = pixels
+        self.shape = (pixels.shape[0] * pixels.shape[1], *pixels.shape[2:])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: int) -> Pixels:
+        volume, frame = divmod(index, int(self._pixels.shape[1]))
+        return np.asarray(self._pixels[volume, frame])
+
+
+def _grey_frame(pixels: Pixels, is_colour: bool, grey_range: GreyRange) -> Float32:
+    return luminance(grey_range.to_grey(pixels)) if is_colour else grey_range.to_grey(pixels)
+
+
+def _prepare(index: int, pixels: Pixels, find_overlays: bool, sector: Sector, grey_range: GreyRange) -> _PreparedFrame:
+    grey = _grey_frame(pixels, pixels.ndim == 3, grey_range)
+    mask, overlay_pixels = sector.mask_yx, 0
+    if find_overlays:
+        overlay = find_overlay(grey_range.to_grey(pixels[..., :3]), data_range=1.0)
+        overlay_pixels = int(overlay.sum())
+        if overlay_pixels:
+            mask = mask & ~overlay
+            if not overlay.all():
+                grey = _fill_from_neighbours(grey, overlay)
+    return _PreparedFrame(index, grey, mask, overlay_pixels, _why_empty(grey, mask))
+
+
+def _why_empty(grey_yx: Float32, mask_yx: Mask) -> str:
+    """Return why a frame must be left alone, or nothing."""
+    values = grey_yx[mask_yx]
+    if values.size == 0:
+        return "no ultrasound found in this frame"
+    low, high = (float(v) for v in np.quantile(values, (0.01, 0.99)))
+    if values.min() == values.max():
+        return f"flat: every pixel has the same grey ({low:.3f} of 1)"
+    if high - low < LOWEST_CONTRAST:
+        return f"low contrast: grey spans only {high - low:.4f} of 1"
+    return ""
+
+
+def _fill_from_neighbours(grey_yx: Float32, hole_yx: Mask) -> Float32:
+    """Give overlay pixels the grey of the nearest tissue, so that letters do not bleed into what is around them."""
+    nearest = ndimage.distance_transform_edt(hole_yx, return_distances=False, return_indices=True)
+    return np.asarray(grey_yx[tuple(nearest)])
+
+
+def _frames_per_batch(frames: Pixels) -> int:
+    return min(max(PIXELS_PER_BATCH // int(frames.shape[1] * frames.shape[2]), 1), 16)
+
+
+def _batches(indices: range, size: int) -> Iterator[range]:
+    for start in range(0, len(indices), size):
+        yield indices[start : start + size]

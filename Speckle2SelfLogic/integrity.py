@@ -1,0 +1,293 @@
+"""Is a file whole? The size that a header declares against the bytes that are there, before a decoder sees them.
+
+SimpleITK reads a truncated NIfTI file without an error and fills the rest with zeros, so the check cannot be left to it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from Speckle2SelfLogic.errors import ImageFileError, UnsupportedImageError
+
+Fields = dict[str, str]
+"""Field names (lower case) and texts of a NRRD or MetaImage header."""
+
+_BLOCK_BYTES = 1 << 22
+_LONGEST_LINE_BYTES = 1 << 20
+_DEFLATE_LIMIT = 1100  # deflate cannot shrink more than 1032 to 1
+
+_NRRD_SAMPLE_BYTES = {
+    **dict.fromkeys(("signed char", "int8", "int8_t", "uchar", "unsigned char", "uint8", "uint8_t"), 1),
+    **dict.fromkeys(("short", "short int", "signed short", "signed short int", "int16", "int16_t"), 2),
+    **dict.fromkeys(("ushort", "unsigned short", "unsigned short int", "uint16", "uint16_t"), 2),
+    **dict.fromkeys(
+        ("int", "signed int", "int32", "int32_t", "uint", "unsigned int", "uint32", "uint32_t", "float"), 4
+    ),
+    **dict.fromkeys(("longlong", "long long", "long long int", "signed long long", "signed long long int"), 8),
+    **dict.fromkeys(("int64", "int64_t", "ulonglong", "unsigned long long", "unsigned long long int"), 8),
+    **dict.fromkeys(("uint64", "uint64_t", "double"), 8),
+}
+_META_SAMPLE_BYTES = {
+    **dict.fromkeys(("MET_CHAR", "MET_UCHAR"), 1),
+    **dict.fromkeys(("MET_SHORT", "MET_USHORT"), 2),
+    **dict.fromkeys(("MET_INT", "MET_UINT", "MET_FLOAT"), 4),
+    **dict.fromkeys(("MET_LONG_LONG", "MET_ULONG_LONG", "MET_DOUBLE"), 8),
+}
+_NIFTI_FLOATS = {16: "f4", 64: "f8"}
+
+
+@dataclass(frozen=True)
+class NiftiHeader:
+    """What a NIfTI-1 header says about its pixels."""
+
+    shape: tuple[int, ...]
+    """Extent of each axis in file order reversed, so that a C-order array of the pixels has this shape."""
+    sample_type: npt.DTypeLike | None
+    """NumPy type of a floating-point sample with its byte order; None for whole numbers."""
+    pixel_offset: int
+    """Bytes (after decompression) in front of the first sample."""
+    slope: float
+    """Factor that the stored samples are multiplied by; 1 if there is none."""
+
+
+def check_file(path: Path) -> None:
+    """Raise `ImageFileError` unless the path is an existing file that may be read and is not empty."""
+    try:
+        if path.is_dir():
+            message = f"'{path}' is a folder, not an image file."
+            raise ImageFileError(message)
+        with path.open("rb") as stream:
+            is_empty = not stream.read(1)
+    except FileNotFoundError as error:
+        message = f"'{path}' does not exist."
+        raise ImageFileError(message) from error
+    except (OSError, ValueError) as error:
+        message = f"'{path}' cannot be opened: {reason(error)}."
+        raise ImageFileError(message) from error
+    if is_empty:
+        message = f"'{path}' is empty (0 bytes)."
+        raise ImageFileError(message)
+
+
+def check_memory(path: Path, byte_count: int) -> None:
+    """Raise `ImageFileError` if a file declares more bytes of pixels than this machine has memory."""
+    if not hasattr(os, "sysconf"):  # Windows: no such question; NumPy's MemoryError is caught by the readers
+        return
+    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if byte_count > memory_bytes:
+        message = (
+            f"'{path}' declares {byte_count / 1e9:.1f} GB of pixels, but this machine has {memory_bytes / 1e9:.1f} GB "
+            "of memory; crop the image or check its header."
+        )
+        raise ImageFileError(message)
+
+
+def reason(error: BaseException) -> str:
+    """Return the first line of an error's text, without its final stop."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return (text.strip().splitlines() or [type(error).__name__])[0].rstrip(".:")
+
+
+def check_nrrd(path: Path) -> Fields:
+    """Check that a NRRD file (or the data file that a detached header names) holds what its header declares.
+
+    Returns
+    -------
+    Fields
+        The header's fields, for example ``kinds``, and its key/value pairs. Format: Kindlmann, *Definition of NRRD*.
+
+    Raises
+    ------
+    ImageFileError
+        If it is no NRRD file, is damaged or truncated, or its data file is missing.
+    """
+    with path.open("rb") as stream:
+        if not stream.readline(_LONGEST_LINE_BYTES).startswith(b"NRRD000"):
+            raise _wrong_content(path, "NRRD")
+        fields: Fields = {}
+        for line in _lines(stream):
+            if not line.strip():
+                break
+            key, colon, value = line.partition(":")
+            if not line.startswith("#") and colon:
+                fields[key.strip().lower()] = value.removeprefix("=").strip()
+        offset = stream.tell()
+    data_file = fields.get("data file", fields.get("datafile", ""))
+    declared = _product(path, fields.get("sizes", "")) * _NRRD_SAMPLE_BYTES.get(fields.get("type", "").lower(), 0)
+    is_raw = fields.get("encoding", "").lower() == "raw"
+    skip = _whole_number(path, fields.get("byte skip", fields.get("byteskip", "0")))
+    has_skipped_lines = fields.get("line skip", fields.get("lineskip", "0")) != "0"
+    if not _is_file_list(data_file) and not has_skipped_lines:
+        _check_samples(path, data_file, declared, 0 if data_file else offset, max(skip, 0), is_raw=is_raw)
+    check_memory(path, declared)
+    return fields
+
+
+def check_metaimage(path: Path) -> Fields:
+    """Check that a MetaImage (MHA, or MHD with its data file) holds what its header declares.
+
+    Returns
+    -------
+    Fields
+        The header's fields, lower case; also those of tracked sequences (``seq_frame0000_timestamp``).
+
+    Raises
+    ------
+    ImageFileError
+        If it is no MetaImage, is damaged or truncated, or its data file is missing.
+    """
+    fields: Fields = {}
+    with path.open("rb") as stream:
+        for line in _lines(stream):
+            key, equals, value = line.partition("=")
+            if not equals or not key.strip().replace("_", "").isalnum():
+                if line.strip():
+                    raise _wrong_content(path, "MetaImage")
+                continue
+            fields[key.strip().lower()] = value.strip()
+            if key.strip().lower() == "elementdatafile":
+                break
+        offset = stream.tell()
+    if "elementdatafile" not in fields or "dimsize" not in fields:
+        message = f"'{path}' is truncated: its MetaImage header is not complete."
+        raise ImageFileError(message)
+    samples = _product(path, fields["dimsize"]) * _whole_number(path, fields.get("elementnumberofchannels", "1"))
+    declared = samples * _META_SAMPLE_BYTES.get(fields.get("elementtype", ""), 0)
+    is_compressed = fields.get("compresseddata", "false").lower().startswith("t")
+    is_local = fields["elementdatafile"].upper() == "LOCAL"
+    data_file = "" if is_local else fields["elementdatafile"]
+    if is_compressed and "compresseddatasize" in fields:
+        packed = _whole_number(path, fields["compresseddatasize"])
+        _check_samples(path, data_file, packed, offset if is_local else 0, 0, is_raw=True)
+    elif not _is_file_list(data_file) and fields.get("binarydata", "true").lower().startswith("t"):
+        skip = 0 if is_local else max(_whole_number(path, fields.get("headersize", "0")), 0)
+        _check_samples(path, data_file, declared, offset if is_local else 0, skip, is_raw=not is_compressed)
+    check_memory(path, declared)
+    return fields
+
+
+def check_nifti(path: Path) -> NiftiHeader:
+    """Check that a NIfTI-1 file holds what its header declares; a compressed one is unpacked to its end for that.
+
+    Raises
+    ------
+    ImageFileError
+        If it is no NIfTI-1 file, is damaged or truncated, or a spatial axis has the spacing zero.
+    UnsupportedImageError
+        If it is a NIfTI-2 file.
+    """
+    try:
+        with open_nifti(path) as stream:
+            header = _parse_nifti(path, stream.read(348))
+            bits = header[1]
+            declared = header[0].pixel_offset + math.prod(header[0].shape) * bits // 8
+            check_memory(path, declared)
+            actual = 348
+            while actual <= declared + _BLOCK_BYTES and (block := stream.read(_BLOCK_BYTES)):
+                actual += len(block)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        message = f"'{path}' is damaged or truncated: its compressed data do not unpack ({reason(error)})."
+        raise ImageFileError(message) from error
+    _require(path, declared, actual)
+    return header[0]
+
+
+@contextmanager
+def open_nifti(path: Path) -> Iterator[BinaryIO]:
+    """Open a NIfTI file for reading its unpacked bytes, compressed or not."""
+    with path.open("rb") as stream:
+        is_packed = stream.read(2) == b"\x1f\x8b"
+    opener = gzip.open if is_packed else open
+    with opener(path, "rb") as unpacked:
+        yield cast(BinaryIO, unpacked)
+
+
+def _parse_nifti(path: Path, raw: bytes) -> tuple[NiftiHeader, int]:
+    """Return the header and the bits in a voxel (Cox et al. 2004, *nifti1.h*)."""
+    order = "<" if raw[:4] in (b"\x5c\x01\0\0", b"\x1c\x02\0\0") else ">"
+    if raw[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c"):
+        message = f"'{path}' is a NIfTI-2 file, which is not supported; save it as NIfTI-1 or NRRD."
+        raise UnsupportedImageError(message)
+    if len(raw) < 348 or struct.unpack_from(order + "i", raw)[0] != 348 or raw[344:347] not in (b"n+1", b"ni1"):
+        raise _wrong_content(path, "NIfTI")
+    count, *extent = struct.unpack_from(order + "8h", raw, 40)
+    kind, bits = struct.unpack_from(order + "2h", raw, 70)
+    spacing = struct.unpack_from(order + "7f", raw, 80)
+    offset, slope = struct.unpack_from(order + "2f", raw, 108)
+    if not 1 <= count <= 7 or min(extent[:count]) < 1 or bits < 1 or not 0 <= offset < 2**31:
+        message = f"'{path}' is damaged: its NIfTI header declares the extent {tuple(extent[:count])}."
+        raise ImageFileError(message)
+    if 0.0 in spacing[: min(count, 3)]:
+        message = f"'{path}' has a spacing of zero ({spacing[: min(count, 3)]}); correct its header."
+        raise ImageFileError(message)
+    sample_type = order + _NIFTI_FLOATS[kind] if kind in _NIFTI_FLOATS else None
+    shape = tuple(reversed(extent[:count]))
+    return NiftiHeader(shape, sample_type, int(offset), slope if math.isfinite(slope) and slope else 1.0), bits
+
+
+def non_finite_samples(path: Path, header: NiftiHeader) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
+    """Return position (flat, in file order) and value of every NaN and infinity, which SimpleITK reads as zero."""
+    positions, values = [np.empty(0, np.intp)], [np.empty(0)]
+    if header.sample_type is not None:
+        count, sample_type = math.prod(header.shape), np.dtype(header.sample_type)
+        with open_nifti(path) as stream:
+            stream.read(header.pixel_offset)
+            for start in range(0, count, _BLOCK_BYTES):
+                wanted = min(_BLOCK_BYTES, count - start) * sample_type.itemsize
+                samples = np.frombuffer(stream.read(wanted), sample_type)
+                found = np.flatnonzero(~np.isfinite(samples))
+                positions.append(found + start)
+                values.append(samples[found].astype(np.float64) * header.slope)
+    return np.concatenate(positions), np.concatenate(values)
+
+
+def _check_samples(path: Path, data_file: str, declared: int, offset: int, skip: int, *, is_raw: bool) -> None:
+    data_path = path.parent / data_file if data_file else path
+    if not data_path.is_file():
+        message = f"'{path}' is only a header: its data file '{data_file}' is missing."
+        raise ImageFileError(message)
+    available = max(data_path.stat().st_size - offset - skip, 0)
+    _require(data_path, declared if is_raw else min(declared, declared // _DEFLATE_LIMIT + 1), available)
+
+
+def _require(path: Path, declared: int, available: int) -> None:
+    if available < declared:
+        message = f"'{path}' is truncated: its header needs {declared} bytes, but only {available} are there."
+        raise ImageFileError(message)
+
+
+def _wrong_content(path: Path, name: str) -> ImageFileError:
+    return ImageFileError(f"'{path}' does not hold {name} data, although its name says so; it is damaged or misnamed.")
+
+
+def _lines(stream: BinaryIO) -> Iterator[str]:
+    while line := stream.readline(_LONGEST_LINE_BYTES):
+        yield line.decode("latin-1").rstrip("\r\n")
+
+
+def _is_file_list(data_file: str) -> bool:
+    return data_file.upper().startswith("LIST") or "%" in data_file
+
+
+def _product(path: Path, text: str) -> int:
+    return math.prod(_whole_number(path, word) for word in text.split()) if text else 0
+
+
+def _whole_number(path: Path, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        message = f"'{path}' is damaged: its header has '{text}' where a whole number belongs."
+        raise ImageFileError(message) from error

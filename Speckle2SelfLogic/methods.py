@@ -1,0 +1,32 @@
+"""Every despeckling method by name: networks (named models, weight files) and classical filters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from Speckle2SelfLogic.errors import SettingsError
+from Speckle2SelfLogic.filters import FILTERS
+from Speckle2SelfLogic.runtime import FrameDespeckler, NetworkDespeckler
+from Speckle2SelfLogic.weights import DEFAULT_MODEL, list_models
+
+
+def load_method(name_or_path: str = DEFAULT_MODEL, device: str = "auto") -> FrameDespeckler:
+    """Return a method: a classical filter by name, a model by name, or a network from a weight file.
+
+    Raises
+    ------
+    SettingsError
+        If nothing has that name and there is no such file.
+    WeightsError
+        If weights are damaged, unsafe, or belong to another network.
+    """
+    if name_or_path in FILTERS:
+        return FILTERS[name_or_path]
+    models = [card.name for card in list_models()]
+    if name_or_path not in models and not Path(name_or_path).is_file():
+        message = (
+            f"There is no method, model or weight file '{name_or_path}'; models are {', '.join(models) or 'none'}, "
+            f"filters are {', '.join(FILTERS)}."
+        )
+        raise SettingsError(message)
+    return NetworkDespeckler.load(name_or_path, device)
