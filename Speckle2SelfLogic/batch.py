@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from Speckle2SelfLogic import RESEARCH_USE
 from Speckle2SelfLogic.denoiser import Denoiser, DenoiseReport, ProgressCallback
 from Speckle2SelfLogic.errors import CancelledError, GeometryLossWarning, ImageFileError, Speckle2SelfError
-from Speckle2SelfLogic.io import check_writable, image_suffix, is_readable, read_image, write_image
-
-RESEARCH_USE = "Research use only. Not for diagnosis."
+from Speckle2SelfLogic.io import check_writable, is_readable, read_image, write_image
+from Speckle2SelfLogic.simulation import Simulation
 
 
 @dataclass
@@ -63,6 +63,7 @@ def plan(source: Path, target: Path, *, overwrite: bool = False) -> list[FileRes
             raise ImageFileError(message)
     else:
         pairs = [FileResult(source, target / source.name if target.is_dir() else target)]
+        check_writable(None, pairs[0].target)
     for pair in pairs:
         if pair.target.exists():
             if pair.target.samefile(pair.source):
@@ -118,5 +119,29 @@ def despeckle_all(
 
 def _images_below(folder: Path, target: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and target not in path.parents and image_suffix(path) and is_readable(path):
+        if path.is_file() and target not in path.parents and is_readable(path):
             yield path
+
+
+def write_simulation(simulation: Simulation, folder: Path, suffix: str, *, overwrite: bool = False) -> list[Path]:
+    """Write the images of a simulation as speckled, truth, lumen and wall with a suffix; returns the paths.
+
+    Raises
+    ------
+    ImageFileError
+        If a file exists already or cannot be written.
+    """
+    images = {name: getattr(simulation, name) for name in ("speckled", "truth", "lumen", "wall")}
+    paths = [folder / f"{name}{suffix}" for name in images]
+    for path in paths:
+        if path.exists() and not overwrite:
+            message = f"The output '{path}' exists already; choose another folder or allow overwriting."
+            raise ImageFileError(message)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"The folder '{folder}' cannot be made: {error.strerror or error}."
+        raise ImageFileError(message) from error
+    for image, path in zip(images.values(), paths, strict=True):
+        write_image(image, path)
+    return paths

@@ -81,7 +81,8 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
             warnings.simplefilter("ignore")
             content = torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
-        message = f"'{path}' holds more than tensors, which could run code when opened, so it was not; {_HOW_TO_SAVE}."
+        problem = "is damaged or holds more than tensors, which could run code when opened, so it was not"
+        message = f"'{path}' {problem}; {_HOW_TO_SAVE}."
         raise WeightsError(message) from error
     except Exception as error:  # whatever else a damaged file makes torch raise
         message = f"Weights '{path}' are damaged: the tensors cannot be read."

@@ -6,19 +6,17 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from Speckle2SelfLogic import __version__
+from Speckle2SelfLogic import RESEARCH_USE, __version__
 from Speckle2SelfLogic.errors import CancelledError, SettingsError, Speckle2SelfError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from Speckle2SelfLogic.batch import FileResult
-
-RESEARCH_USE = "Research use only. Not for diagnosis."
 
 app = typer.Typer(
     help=f"Speckle reduction for ultrasound frames, cines and volumes. {RESEARCH_USE}",
@@ -58,15 +56,15 @@ def denoise(
     pairs = plan(source, target, overwrite=overwrite)
     _limit_threads(threads)
     denoiser = Denoiser(load_method(model, device), settings)
-    failed = 0
+    done, failed = 0, 0
     with _frame_progress(len(pairs)) as progress:
         for result in despeckle_all(pairs, denoiser, progress):
-            failed += bool(result.error)
+            done, failed = done + (not result.error), failed + bool(result.error)
             if as_json:
                 typer.echo(result.as_json())
             if not as_json or result.error:
                 _show_result(result)
-    if not as_json:
+    if done and not as_json:
         _stderr().print(f"[dim]{RESEARCH_USE}[/dim]")
     if failed:
         raise typer.Exit(1)
@@ -142,7 +140,8 @@ def list_models(as_json: AsJson = False) -> None:
     from Speckle2SelfLogic.weights import list_models as cards
 
     if as_json:
-        _print_json([card.as_dict() for card in cards()])
+        for card in cards():
+            typer.echo(card.to_json())
         return
     from rich.table import Table
 
@@ -158,7 +157,7 @@ def show(name: Annotated[str, typer.Argument(help="Model.")] = "speckle2self-sma
     """Show a model card: training data, recipe, metrics, intended use, known failures."""
     from Speckle2SelfLogic.weights import find_model
 
-    _print_json(find_model(name).as_dict())
+    typer.echo(find_model(name).to_json())
 
 
 @models.command()
@@ -199,8 +198,6 @@ def main() -> None:
         _fail(str(error), 130)
     except Speckle2SelfError as error:
         _fail(str(error), 1)
-    except KeyboardInterrupt:
-        _fail("Cancelled; the file in progress was not written.", 130)
 
 
 def _fail(sentence: str, status: int) -> None:
@@ -224,12 +221,6 @@ def _stdout() -> Console:
     from rich.console import Console
 
     return Console()
-
-
-def _print_json(value: Any) -> None:  # noqa: ANN401
-    import json
-
-    typer.echo(json.dumps(value, indent=2))
 
 
 def _frame_range(text: str) -> tuple[int | None, int | None]:
@@ -274,11 +265,21 @@ def _show_result(result: FileResult) -> None:
 
 
 @contextmanager
+def _interruptible() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        message = "Cancelled; the file in progress was not written."
+        raise CancelledError(message) from error
+
+
+@contextmanager
 def _frame_progress(files: int) -> Iterator[Callable[[FileResult], Callable[[int, int], None]]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=_stderr(), transient=True) as bar:
+    console = _stderr()
+    with _interruptible(), Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         numbers = iter(range(1, files + 1))
 
         def start(result: FileResult) -> Callable[[int, int], None]:
@@ -295,7 +296,7 @@ def _frame_progress(files: int) -> Iterator[Callable[[FileResult], Callable[[int
 @contextmanager
 def _spinner(title: str) -> Iterator[Callable[[str], None]]:
     console = _stderr()
-    with console.status(title) as status:
+    with _interruptible(), console.status(title) as status:
 
         def tell(text: str) -> None:
             status.update(f"{title}: {_plain(text)}")

@@ -24,8 +24,10 @@ from scipy import ndimage
 from Speckle2SelfLogic.errors import SettingsError, UnsupportedImageError
 from Speckle2SelfLogic.statistical_filters import (
     Frame,
+    Values,
     as_frame,
     checked_frame,
+    estimated_noise,
     frost,
     kuan,
     lee,
@@ -53,6 +55,10 @@ __all__ = [
 ]
 
 
+MOST_LEVELS = 8
+"""A wavelet filter at level 8 already spans two thousand pixels."""
+
+
 def median(frame_yx: Frame, *, window_px: int = 7) -> Frame:
     """Median of a square window (Tukey, 1977; SciPy); edges are mirrored.
 
@@ -72,7 +78,7 @@ def median(frame_yx: Frame, *, window_px: int = 7) -> Frame:
 
 
 def non_local_means(
-    frame_yx: Frame, *, patch_px: int = 7, search_radius_px: int = 11, smoothing: float = 0.08
+    frame_yx: Frame, *, patch_px: int = 7, search_radius_px: int = 11, smoothing: float | None = None
 ) -> Frame:
     """Non-local means (Buades, Coll and Morel, CVPR 2005; scikit-image, fast mode of Darbon et al., ISBI 2008).
 
@@ -85,7 +91,7 @@ def non_local_means(
     search_radius_px
         How far away along each axis a patch may lie.
     smoothing
-        Filtering strength h in grey values.
+        Filtering strength h in grey values; None takes 0.9 times the frame's speckle standard deviation.
 
     Raises
     ------
@@ -95,15 +101,18 @@ def non_local_means(
     frame = checked_frame(frame_yx)
     require_odd("patch_px", patch_px)
     require_count("search_radius_px", search_radius_px)
-    require_positive("smoothing", smoothing)
-    restored = _restoration().denoise_nl_means(
-        frame, patch_size=patch_px, patch_distance=search_radius_px, h=smoothing, fast_mode=True, preserve_range=True
+    strength = _given_or_measured("smoothing", smoothing, frame, 0.9)
+    restoration = _restoration()
+    if strength == 0:
+        return as_frame(frame)
+    restored = restoration.denoise_nl_means(
+        frame, patch_size=patch_px, patch_distance=search_radius_px, h=strength, fast_mode=True, preserve_range=True
     )
     # scikit-image drops axes of length 1.
     return as_frame(np.reshape(restored, frame.shape))
 
 
-def total_variation(frame_yx: Frame, *, weight: float = 0.2, iterations: int = 200) -> Frame:
+def total_variation(frame_yx: Frame, *, weight: float | None = None, iterations: int = 200) -> Frame:
     """Total variation denoising (Rudin, Osher and Fatemi, Physica D 60, 1992).
 
     Minimises ``sum |grad u| + sum (u - frame)^2 / (2 weight)`` by the dual scheme of Chambolle (JMIV 20, 2004),
@@ -114,7 +123,7 @@ def total_variation(frame_yx: Frame, *, weight: float = 0.2, iterations: int = 2
     frame_yx
         Grey values 0..1. The noise model is additive, which suits log-compressed B-mode better than the envelope.
     weight
-        Denoising strength.
+        Denoising strength; None takes 2.3 times the frame's speckle standard deviation.
     iterations
         Most iterations of the scheme.
 
@@ -124,13 +133,16 @@ def total_variation(frame_yx: Frame, *, weight: float = 0.2, iterations: int = 2
         If a parameter or the frame is out of range, or scikit-image is not installed.
     """
     frame = checked_frame(frame_yx)
-    require_positive("weight", weight)
     require_count("iterations", iterations)
-    return as_frame(_restoration().denoise_tv_chambolle(frame, weight=weight, max_num_iter=iterations))
+    strength = _given_or_measured("weight", weight, frame, 2.3)
+    restoration = _restoration()
+    if strength == 0:
+        return as_frame(frame)
+    return as_frame(restoration.denoise_tv_chambolle(frame, weight=strength, max_num_iter=iterations))
 
 
 def wavelet(
-    frame_yx: Frame, *, levels: int = 4, noise_std: float = 0.12, shifts: int = 4, wavelet_name: str = "sym4"
+    frame_yx: Frame, *, levels: int = 4, noise_std: float | None = None, shifts: int = 4, wavelet_name: str = "sym4"
 ) -> Frame:
     """BayesShrink wavelet thresholding (Chang, Yu and Vetterli, IEEE TIP 9(9), 2000; scikit-image and PyWavelets).
 
@@ -142,10 +154,10 @@ def wavelet(
     frame_yx
         Grey values 0..1. The noise model is additive, which suits log-compressed B-mode better than the envelope.
     levels
-        Number of decomposition levels; speckle grains of 2^k pixels are reached at level k + 1.
+        Number of decomposition levels, at most 8; speckle grains of 2^k pixels are reached at level k + 1.
     noise_std
-        Standard deviation of the speckle in grey values. Speckle is correlated, so the usual estimate from
-        the finest sub-band would be far too small; it has to be given.
+        Standard deviation of the noise in grey values; None takes 1.35 times the frame's speckle standard deviation.
+        The usual estimate from the finest sub-band would be far too small, because speckle is correlated.
     shifts
         Number of shifts, along the diagonal.
     wavelet_name
@@ -157,19 +169,23 @@ def wavelet(
         If a parameter or the frame is out of range, or scikit-image or PyWavelets is not installed.
     """
     frame = checked_frame(frame_yx)
-    require_count("levels", levels)
+    if require_count("levels", levels) > MOST_LEVELS:
+        message = f"levels must be at most {MOST_LEVELS}, but is {levels}."
+        raise SettingsError(message)
     require_count("shifts", shifts)
-    require_positive("noise_std", noise_std)
+    strength = _given_or_measured("noise_std", noise_std, frame, 1.35)
     restoration = _restoration()
     # Room for every level's filter, and so that a shift never wraps the frame's own pixels round.
     least = _filter_length(wavelet_name) * 2**levels
     padding = [(shifts, shifts + max(0, least - length)) for length in frame.shape]
     padded = np.pad(frame, padding, mode="symmetric")
+    if strength == 0:
+        return as_frame(frame)
     total = np.zeros_like(padded)
     for shift in range(shifts):
         moved = np.roll(padded, (shift, shift), axis=(0, 1))
         clean = restoration.denoise_wavelet(
-            moved, sigma=noise_std, wavelet=wavelet_name, method="BayesShrink", mode="soft", wavelet_levels=levels
+            moved, sigma=strength, wavelet=wavelet_name, method="BayesShrink", mode="soft", wavelet_levels=levels
         )
         total += np.roll(clean, (-shift, -shift), axis=(0, 1))
     height, width = frame.shape
@@ -206,6 +222,11 @@ def curvature_diffusion(
     image = SimpleITK.GetImageFromArray(frame)
     diffused = SimpleITK.CurvatureAnisotropicDiffusion(image, time_step, conductance, 1, iterations)
     return as_frame(SimpleITK.GetArrayFromImage(diffused))
+
+
+def _given_or_measured(name: str, given: float | None, frame: Values, factor: float) -> float:
+    """Return the given strength, or the frame's additive noise times a factor that was set by eye on carotid frames."""
+    return factor * estimated_noise(frame, gamma=0) if given is None else require_positive(name, given)
 
 
 def _restoration() -> Any:  # noqa: ANN401 - a module without type information

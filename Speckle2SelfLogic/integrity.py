@@ -1,6 +1,6 @@
 """Is a file whole? The size that a header declares against the bytes that are there, before a decoder sees them.
 
-SimpleITK reads a truncated NIfTI file without an error and fills the rest with zeros, so the check cannot be left to it.
+SimpleITK reads a truncated NIfTI file without an error and fills the rest with zeros: the check cannot be left to it.
 """
 
 from __future__ import annotations
@@ -81,6 +81,15 @@ def check_file(path: Path) -> None:
         raise ImageFileError(message)
 
 
+def is_dicom(path: Path) -> bool:
+    """Whether a file has the DICOM marker behind its 128-byte preamble (DICOM PS3.10, section 7.1)."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
 def check_memory(path: Path, byte_count: int) -> None:
     """Raise `ImageFileError` if a file declares more bytes of pixels than this machine has memory."""
     if not hasattr(os, "sysconf"):  # Windows: no such question; NumPy's MemoryError is caught by the readers
@@ -126,11 +135,14 @@ def check_nrrd(path: Path) -> Fields:
         offset = stream.tell()
     data_file = fields.get("data file", fields.get("datafile", ""))
     declared = _product(path, fields.get("sizes", "")) * _NRRD_SAMPLE_BYTES.get(fields.get("type", "").lower(), 0)
-    is_raw = fields.get("encoding", "").lower() == "raw"
+    encoding = fields.get("encoding", "").lower()
     skip = _whole_number(path, fields.get("byte skip", fields.get("byteskip", "0")))
     has_skipped_lines = fields.get("line skip", fields.get("lineskip", "0")) != "0"
     if not _is_file_list(data_file) and not has_skipped_lines:
-        _check_samples(path, data_file, declared, 0 if data_file else offset, max(skip, 0), is_raw=is_raw)
+        least = {"raw": declared, "gzip": declared // _DEFLATE_LIMIT, "gz": declared // _DEFLATE_LIMIT}.get(encoding, 1)
+        _check_samples(path, data_file, least, 0 if data_file else offset, max(skip, 0))
+        if encoding in ("gzip", "gz") and not skip:
+            _check_gzip_end(path.parent / data_file if data_file else path, 0 if data_file else offset, declared)
     check_memory(path, declared)
     return fields
 
@@ -152,10 +164,8 @@ def check_metaimage(path: Path) -> Fields:
     with path.open("rb") as stream:
         for line in _lines(stream):
             key, equals, value = line.partition("=")
-            if not equals or not key.strip().replace("_", "").isalnum():
-                if line.strip():
-                    raise _wrong_content(path, "MetaImage")
-                continue
+            if not fields and not (equals and key.strip().isalnum()):
+                raise _wrong_content(path, "MetaImage")
             fields[key.strip().lower()] = value.strip()
             if key.strip().lower() == "elementdatafile":
                 break
@@ -170,10 +180,11 @@ def check_metaimage(path: Path) -> Fields:
     data_file = "" if is_local else fields["elementdatafile"]
     if is_compressed and "compresseddatasize" in fields:
         packed = _whole_number(path, fields["compresseddatasize"])
-        _check_samples(path, data_file, packed, offset if is_local else 0, 0, is_raw=True)
+        _check_samples(path, data_file, packed, offset if is_local else 0, 0)
     elif not _is_file_list(data_file) and fields.get("binarydata", "true").lower().startswith("t"):
         skip = 0 if is_local else max(_whole_number(path, fields.get("headersize", "0")), 0)
-        _check_samples(path, data_file, declared, offset if is_local else 0, skip, is_raw=not is_compressed)
+        least = declared // _DEFLATE_LIMIT if is_compressed else declared
+        _check_samples(path, data_file, least, offset if is_local else 0, skip)
     check_memory(path, declared)
     return fields
 
@@ -188,20 +199,15 @@ def check_nifti(path: Path) -> NiftiHeader:
     UnsupportedImageError
         If it is a NIfTI-2 file.
     """
-    try:
-        with open_nifti(path) as stream:
-            header = _parse_nifti(path, stream.read(348))
-            bits = header[1]
-            declared = header[0].pixel_offset + math.prod(header[0].shape) * bits // 8
-            check_memory(path, declared)
-            actual = 348
-            while actual <= declared + _BLOCK_BYTES and (block := stream.read(_BLOCK_BYTES)):
-                actual += len(block)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        message = f"'{path}' is damaged or truncated: its compressed data do not unpack ({reason(error)})."
-        raise ImageFileError(message) from error
+    with _unpacking(path), open_nifti(path) as stream:
+        header, bits = _parse_nifti(path, stream.read(348))
+        declared = header.pixel_offset + math.prod(header.shape) * bits // 8
+        check_memory(path, declared)
+        actual = 348
+        while actual <= declared + _BLOCK_BYTES and (block := stream.read(_BLOCK_BYTES)):
+            actual += len(block)
     _require(path, declared, actual)
-    return header[0]
+    return header
 
 
 @contextmanager
@@ -211,7 +217,7 @@ def open_nifti(path: Path) -> Iterator[BinaryIO]:
         is_packed = stream.read(2) == b"\x1f\x8b"
     opener = gzip.open if is_packed else open
     with opener(path, "rb") as unpacked:
-        yield cast(BinaryIO, unpacked)
+        yield cast("BinaryIO", unpacked)
 
 
 def _parse_nifti(path: Path, raw: bytes) -> tuple[NiftiHeader, int]:
@@ -253,18 +259,41 @@ def non_finite_samples(path: Path, header: NiftiHeader) -> tuple[npt.NDArray[np.
     return np.concatenate(positions), np.concatenate(values)
 
 
-def _check_samples(path: Path, data_file: str, declared: int, offset: int, skip: int, *, is_raw: bool) -> None:
+def _check_samples(path: Path, data_file: str, least: int, offset: int, skip: int) -> None:
     data_path = path.parent / data_file if data_file else path
     if not data_path.is_file():
         message = f"'{path}' is only a header: its data file '{data_file}' is missing."
         raise ImageFileError(message)
     available = max(data_path.stat().st_size - offset - skip, 0)
-    _require(data_path, declared if is_raw else min(declared, declared // _DEFLATE_LIMIT + 1), available)
+    _require(data_path, least, available)
+
+
+def _check_gzip_end(path: Path, offset: int, declared: int) -> None:
+    """Check the size at the end of a gzip stream (RFC 1952), which the NRRD reader ignores; if it differs, unpack."""
+    with path.open("rb") as stream:
+        stream.seek(-4, os.SEEK_END)
+        if int.from_bytes(stream.read(4), "little") == declared % 2**32:
+            return
+        stream.seek(offset)
+        with _unpacking(path), gzip.GzipFile(fileobj=stream) as unpacked:
+            actual = 0
+            while actual <= declared and (block := unpacked.read(_BLOCK_BYTES)):
+                actual += len(block)
+    _require(path, declared, actual)
+
+
+@contextmanager
+def _unpacking(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        message = f"'{path}' is damaged or truncated: its compressed data do not unpack ({reason(error)})."
+        raise ImageFileError(message) from error
 
 
 def _require(path: Path, declared: int, available: int) -> None:
     if available < declared:
-        message = f"'{path}' is truncated: its header needs {declared} bytes, but only {available} are there."
+        message = f"'{path}' is truncated: the header needs {declared} bytes, but only {available} are there."
         raise ImageFileError(message)
 
 

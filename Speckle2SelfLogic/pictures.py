@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import io
 import math
 import os
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +25,16 @@ _RESIDUAL_ANCHORS_RGB = ((16, 58, 120), (104, 160, 214), (242, 242, 240), (226, 
 _SHEET_RGB = (13, 16, 19)
 _CAPTION_RGB = (228, 233, 236)
 _FOOTER_RGB = (150, 162, 169)
+_ASCII = {
+    "×": "x",
+    "\N{MINUS SIGN}": "-",
+    "\N{EN DASH}": "-",
+    "±": "+/-",
+    "°": " deg",
+    "σ": "sigma",
+    "μ": "u",
+    "ß": "ss",
+}
 _MARGIN_PX = 16
 _CAPTION_PX = 17
 _FOOTER_PX = 13
@@ -71,7 +83,7 @@ def save_side_by_side(
     Parameters
     ----------
     frames, titles
-        Grey Y, X frames (shapes may differ) and one caption for each.
+        Grey Y, X frames (shapes may differ) and one caption for each, shown in ASCII (Pillow's own font has no more).
     lowest, highest
         Grey window, the same for every frame.
     spacing_mm_yx
@@ -153,6 +165,12 @@ def encoded(picture: Image.Image, *, jpeg_quality: int | None = None, longest_px
     return buffer.getvalue()
 
 
+def data_uri(content: bytes) -> str:
+    """Spell a PNG or JPEG file as a ``data:`` address."""
+    kind = "png" if content.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that it either has all its content or is as it was before.
 
@@ -168,7 +186,7 @@ def write_whole(path: Path, content: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             partial.unlink()
-        message = f"Cannot write '{path}': {error.strerror or error}."
+        message = f"'{path}' cannot be written: {error.strerror or error}."
         raise ImageFileError(message) from error
 
 
@@ -213,9 +231,16 @@ def _height_px(text: str, font: _Font) -> int:
     return math.ceil(ImageDraw.Draw(Image.new("L", (1, 1))).multiline_textbbox((0, 0), text or " ", font)[3])
 
 
+def _ascii(text: str) -> str:
+    """Spell a caption with what Pillow's own font has: letters lose their accents, unknown signs become "?"."""
+    decomposed = unicodedata.normalize("NFKD", "".join(_ASCII.get(sign, sign) for sign in text))
+    letters = "".join(sign for sign in decomposed if not unicodedata.combining(sign))
+    return "".join(_ASCII.get(sign, sign) for sign in letters).encode("ascii", "replace").decode("ascii")
+
+
 def _wrapped(text: str, font: _Font, width_px: int) -> str:
     lines: list[str] = []
-    for word in text.split():
+    for word in _ascii(text).split():
         if lines and font.getlength(f"{lines[-1]} {word}") <= width_px:
             lines[-1] += f" {word}"
         else:

@@ -5,12 +5,11 @@ Pictures are for looking at: every number on the page comes from the caller, who
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from Speckle2SelfLogic.errors import SettingsError, UnsupportedImageError
 from Speckle2SelfLogic.pictures import (
     RESEARCH_NOTICE,
     Frame,
+    data_uri,
     display_ratio,
     encoded,
     grey_picture,
@@ -27,6 +27,7 @@ from Speckle2SelfLogic.pictures import (
     to_png_bytes,
     write_whole,
 )
+from Speckle2SelfLogic.report_table import FigureDescription, figure_rows, time_cells, unmeasured
 
 if TYPE_CHECKING:
     import jinja2
@@ -41,23 +42,9 @@ __all__ = [
     "write_report",
 ]
 
-_DASH = "\N{EN DASH}"
 _CLIP_SHARE = 0.4  # of the page's bytes
 _CLIP_LONGEST_PX = 512
 _CLIP_QUALITY = 85
-
-
-class _FigureDescription(Protocol):
-    """What the page says about one metric; `better` decides whether a best value is marked."""
-
-    @property
-    def title(self) -> str: ...
-    @property
-    def unit(self) -> str: ...
-    @property
-    def better(self) -> Literal["higher", "lower", "neither"]: ...
-    @property
-    def definition(self) -> str: ...
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -130,7 +117,7 @@ def write_report(
     path: Path | str,
     *,
     title: str,
-    figure_infos: Mapping[str, _FigureDescription],
+    figure_infos: Mapping[str, FigureDescription],
     software: str,
     animation: Mapping[str, Sequence[Frame]] | None = None,
     frames_per_second: float = 15.0,
@@ -174,9 +161,10 @@ def write_report(
     clip = None
     if animation:
         clip = _clip_view(animation, cases[0], frames_per_second, int(maximum_bytes * _CLIP_SHARE))
-    page = b""
     for quality in _QUALITIES:
-        views = [_case_view(case, figure_infos, quality) for case in cases]
+        views = _views(cases, figure_infos, quality, maximum_bytes)
+        if not views:
+            continue
         page = template.render(
             title=title,
             software=software,
@@ -189,10 +177,7 @@ def write_report(
         if len(page) <= maximum_bytes:
             write_whole(Path(path), page)
             return
-    message = (
-        f"The report would hold {len(page) / 1e6:.1f} MB, but the limit is {maximum_bytes / 1e6:.1f} MB; "
-        "compare fewer images or methods at once."
-    )
+    message = f"The report does not fit in {maximum_bytes / 1e6:g} MB; compare fewer images or methods at once."
     raise SettingsError(message)
 
 
@@ -210,8 +195,10 @@ _QUALITIES = (
     _Quality("lossless PNG"),
     _Quality("lossless PNG, residual maps JPEG of quality 88", None, 88),
     _Quality("JPEG of quality 90, residual maps of quality 85", 90, 85),
-    _Quality("JPEG of quality 88, shrunk to at most 800 pixels on the longest side", 88, 80, 800),
-    _Quality("JPEG of quality 85, shrunk to at most 480 pixels on the longest side", 85, 75, 480),
+    *(
+        _Quality(f"JPEG of quality 88, shrunk to at most {px} pixels on the longest side", 88, 80, px)
+        for px in (800, 560, 360)
+    ),
 )
 
 
@@ -242,40 +229,71 @@ def _check_case(case: ComparisonCase) -> None:
             raise UnsupportedImageError(message)
 
 
-def _case_view(case: ComparisonCase, infos: Mapping[str, _FigureDescription], quality: _Quality) -> dict[str, object]:
-    """Everything that the template shows about one case."""
+@dataclass(frozen=True)
+class _Pictures:
+    """Data addresses of every picture of a case, and the limit of its residual maps in grey values."""
 
-    def uri(frame_yx: Frame) -> str:
-        grey = grey_picture(frame_yx, case.lowest, case.highest)
-        return _data_uri(encoded(grey, jpeg_quality=quality.picture, longest_px=quality.longest_px))
+    source: str
+    outputs: tuple[str, ...]
+    truth: str | None
+    residuals: tuple[str, ...]
+    limit: float
 
-    def residual_uri(residual_yx: Frame) -> str:
-        coloured = residual_picture(residual_yx, limit)
-        return _data_uri(encoded(coloured, jpeg_quality=quality.residual, longest_px=quality.longest_px))
+    @property
+    def size(self) -> int:
+        return len(self.source) + len(self.truth or "") + sum(map(len, (*self.outputs, *self.residuals)))
 
-    input_uri = uri(case.input_yx)
-    results = [(result, uri(result.frame_yx)) for result in case.results]
+
+def _pictures(case: ComparisonCase, quality: _Quality) -> _Pictures:
+    def shown(frame_yx: Frame) -> str:
+        picture = grey_picture(frame_yx, case.lowest, case.highest)
+        return data_uri(encoded(picture, jpeg_quality=quality.picture, longest_px=quality.longest_px))
+
+    def coloured(residual_yx: Frame) -> str:
+        picture = residual_picture(residual_yx, limit)
+        return data_uri(encoded(picture, jpeg_quality=quality.residual, longest_px=quality.longest_px))
+
+    source = shown(case.input_yx)
+    outputs = tuple(shown(result.frame_yx) for result in case.results)
     residuals_yx = [case.input_yx.astype(np.float64) - result.frame_yx.astype(np.float64) for result in case.results]
-    limit = max(float(np.percentile(np.abs(residual_yx), 99.5)) for residual_yx in residuals_yx)
-    limit = limit or (case.highest - case.lowest) / 255
+    limits = [float(np.percentile(np.abs(residual_yx), 99)) for residual_yx in residuals_yx]
+    limit = max(*limits, (case.highest - case.lowest) / 255)
+    truth = None if case.truth_yx is None else shown(case.truth_yx)
+    return _Pictures(source, outputs, truth, tuple(map(coloured, residuals_yx)), limit)
+
+
+def _views(
+    cases: Sequence[ComparisonCase],
+    infos: Mapping[str, FigureDescription],
+    quality: _Quality,
+    maximum_bytes: int,
+) -> list[dict[str, object]]:
+    """Collect the views of all cases, or none as soon as their pictures alone are larger than the page may be."""
+    views, used = [], 0
+    for case in cases:
+        pictures = _pictures(case, quality)
+        used += pictures.size
+        if used > maximum_bytes:
+            return []
+        views.append(_view(case, infos, pictures))
+    return views
+
+
+def _view(case: ComparisonCase, infos: Mapping[str, FigureDescription], pictures: _Pictures) -> dict[str, object]:
+    """Everything that the template shows about one case."""
+    columns = [case.input_figures, *(result.figures for result in case.results)]
+    times = time_cells([result.seconds_per_frame for result in case.results])
     return {
         "case": case,
         "ratio": display_ratio(case.input_yx.shape, case.spacing_mm_yx),
         "scale": _scale_bar(case),
-        "input_uri": input_uri,
-        "truth_uri": None if case.truth_yx is None else uri(case.truth_yx),
-        "results": results,
-        "residuals": [residual_uri(residual_yx) for residual_yx in residuals_yx],
-        "limit": f"{limit:.3g}",
-        "limit_percent": f"{100 * limit / (case.highest - case.lowest):.2g}",
-        "times": _times(case.results),
-        "rows": _rows(case, infos),
+        "pictures": pictures,
+        "results": list(zip(case.results, pictures.outputs, pictures.residuals, times, strict=True)),
+        "limit": f"{pictures.limit:.3g}",
+        "limit_percent": f"{100 * pictures.limit / (case.highest - case.lowest):.2g}",
+        "rows": figure_rows(columns, infos),
+        "unmeasured": unmeasured(columns, infos),
     }
-
-
-def _data_uri(content: bytes) -> str:
-    kind = "png" if content.startswith(b"\x89PNG") else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def _scale_bar(case: ComparisonCase) -> tuple[str, float] | None:
@@ -286,73 +304,6 @@ def _scale_bar(case: ComparisonCase) -> tuple[str, float] | None:
     decade_mm = 10.0 ** math.floor(math.log10(width_mm / 4))
     length_mm = max(step * decade_mm for step in (1, 2, 5) if step == 1 or step * decade_mm <= width_mm / 4)
     return f"{length_mm:g} mm", 100 * length_mm / width_mm
-
-
-@dataclass(frozen=True)
-class _Cell:
-    text: str
-    is_best: bool = False
-    multiple: str = ""
-
-
-def _times(results: Sequence[MethodResult]) -> list[_Cell]:
-    """Milliseconds for each frame, and as a multiple of the fastest method."""
-    seconds = [result.seconds_per_frame for result in results]
-    valid = [s if math.isfinite(s) and s > 0 else None for s in seconds]
-    fastest = min((s for s in valid if s is not None), default=None)
-    cells = []
-    for s in valid:
-        if s is None or fastest is None:
-            cells.append(_Cell(_DASH))
-        else:
-            ratio = s / fastest
-            multiple = f"{_number(ratio, 1 if ratio < 10 else 0)}×"
-            cells.append(_Cell(f"{_number(1000 * s)} ms", s == fastest and len(valid) > 1, multiple))
-    return cells
-
-
-def _rows(case: ComparisonCase, infos: Mapping[str, _FigureDescription]) -> list[dict[str, object]]:
-    """One row for each figure that anyone measured: its name, its description if known, and a cell for each column."""
-    columns = [case.input_figures, *(result.figures for result in case.results)]
-    measured = dict.fromkeys(name for figures in columns for name in figures)
-    names = [*(name for name in infos if name in measured), *(name for name in measured if name not in infos)]
-    rows: list[dict[str, object]] = []
-    for name in names:
-        info = infos.get(name)
-        values = [figures.get(name) for figures in columns]
-        rows.append({"name": name, "info": info, "cells": _cells(values, info.better if info else "neither")})
-    return rows
-
-
-def _cells(values: Sequence[float | None], better: str) -> list[_Cell]:
-    """Format one row alike and mark the best value (or values that look the same); the first column is the input."""
-    known = [None if value is None or math.isnan(value) else value for value in values]
-    decimals = _decimals(max((abs(v) for v in known if v is not None and math.isfinite(v)), default=1.0))
-    texts = [_DASH if value is None else _number(value, decimals) for value in known]
-    rivals = [value for value in known[1:] if value is not None]
-    best = None
-    if better != "neither" and len({_number(value, decimals) for value in rivals}) > 1:
-        best = _number(max(rivals) if better == "higher" else min(rivals), decimals)
-    return [_Cell(text, column > 0 and text == best) for column, text in enumerate(texts)]
-
-
-def _decimals(largest: float) -> int:
-    """Decimals that show three significant digits of the largest value in a row, four from 1 upwards."""
-    if largest == 0:
-        return 2
-    power = math.floor(math.log10(largest))
-    return min(6, max(0, (3 if power >= 0 else 2) - power))
-
-
-def _number(value: float, decimals: int | None = None) -> str:
-    if math.isinf(value):
-        return "∞" if value > 0 else "\N{MINUS SIGN}∞"
-    if decimals is None:  # three significant digits
-        decimals = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
-    text = f"{value:.{decimals}f}"
-    if float(text) == 0:
-        text = text.removeprefix("-")
-    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def _clip_view(
@@ -372,7 +323,7 @@ def _clip_view(
         uris = []
         for frame_yx in step:
             grey = grey_picture(frame_yx, case.lowest, case.highest)
-            uris.append(_data_uri(encoded(grey, jpeg_quality=_CLIP_QUALITY, longest_px=_CLIP_LONGEST_PX)))
+            uris.append(data_uri(encoded(grey, jpeg_quality=_CLIP_QUALITY, longest_px=_CLIP_LONGEST_PX)))
         used += sum(map(len, uris))
         if used > maximum_bytes and tracks[next(iter(tracks))]:
             break

@@ -6,9 +6,10 @@ Lee, Kuan, Frost and SRAD assume *multiplicative* speckle, ``z = x v`` with ``E[
 coefficient of variation ``C = standard deviation / mean`` of fully developed speckle is one number wherever one looks
 (0.523 for a Rayleigh envelope). Log compression turns that into additive noise, so on a B-mode frame C falls with
 brightness. Used on B-mode, as is common practice, these filters smooth bright tissue more and dark tissue less
-than on the envelope that they were made for. ``noise_variation`` is C of homogeneous tissue *in the grey values
-given*. Left out, it is measured in the frame: a high quantile of the local C, since windows are seldom larger than
-a few speckle grains and so see too little of the fluctuation.
+than on the envelope that they were made for. ``noise_variation`` is C of homogeneous tissue *in the grey values given*.
+
+A noise level that is left out is measured in the frame (`estimated_noise`), so that a gain changes nothing (except
+through SRAD's exponential). In a cine that is done for each frame; give a number if all have to be treated alike.
 """
 
 from __future__ import annotations
@@ -27,7 +28,12 @@ Frame = npt.NDArray[np.float32]
 Values = npt.NDArray[np.float64]
 
 NOISE_QUANTILE = 0.75
-"""Quantile of the local coefficient of variation that is taken for the speckle's own."""
+"""Quantile of the local noise that is taken for the frame's: windows are seldom larger than a few speckle grains, so
+most of them see too little of the fluctuation."""
+
+
+LEAST_NOISE = 1e-6
+"""Noise below this, far less than a grey level, is that of rounding; squared, its inverse still fits a float32."""
 
 
 def checked_frame(frame_yx: Frame) -> Values:
@@ -90,16 +96,18 @@ def local_mean_and_variance(values_yx: Values, window_px: int) -> tuple[Values, 
     return mean, np.maximum(variance, 0.0)
 
 
-def estimated_noise_variation(values_yx: Values, window_px: int) -> float:
-    """Coefficient of variation of homogeneous tissue: the upper quartile of the local one, 0 for an empty frame.
+def estimated_noise(values_yx: Values, *, gamma: float, window_px: int = 9) -> float:
+    """Estimate the standard deviation of n in ``z = x + x^gamma n``: the upper quartile of local ``std / mean^gamma``.
 
-    Windows darker than a tenth of the frame's mean (lumen, outside the sector) are left out.
+    gamma = 0 gives the additive noise's standard deviation, gamma = 1 the coefficient of variation. Windows darker than
+    a tenth of the frame's mean (lumen, outside the sector) are left out. 0 for a constant frame.
     """
     mean, variance = local_mean_and_variance(values_yx, window_px)
     has_signal = mean > 0.1 * values_yx.mean()
     if not has_signal.any():
         return 0.0
-    return float(np.quantile(np.sqrt(variance[has_signal]) / mean[has_signal], NOISE_QUANTILE))
+    noise = float(np.quantile(np.sqrt(variance[has_signal]) / mean[has_signal] ** gamma, NOISE_QUANTILE))
+    return noise if noise > LEAST_NOISE else 0.0
 
 
 def _local_squared_variation(values: Values, window_px: int) -> tuple[Values, Values]:
@@ -110,7 +118,7 @@ def _local_squared_variation(values: Values, window_px: int) -> tuple[Values, Va
 
 def _noise_variation(given: float | None, values: Values, window_px: int) -> float:
     if given is None:
-        return estimated_noise_variation(values, require_odd("window_px", window_px))
+        return estimated_noise(values, gamma=1, window_px=window_px)
     return require_positive("noise_variation", given)
 
 
@@ -240,7 +248,7 @@ def srad(
     values = np.exp(frame) if is_log_compressed else frame + 1e-3
     start = _noise_variation(noise_variation, values, window_px=7)
     for step in range(iterations if start > 0 else 0):
-        noise_squared = (start * math.exp(-decay * step * time_step)) ** 2
+        noise_squared = max(start * math.exp(-decay * step * time_step), LEAST_NOISE) ** 2
         values += 0.25 * time_step * _srad_divergence(values, noise_squared)
     return as_frame(np.log(values) if is_log_compressed else values - 1e-3)
 
@@ -267,7 +275,7 @@ def obnlm(
     block_radius_px: int = 3,
     search_radius_px: int = 8,
     block_step_px: int = 3,
-    smoothing: float = 0.2,
+    smoothing: float | None = None,
     gamma: float = 0.5,
 ) -> Frame:
     """Optimised Bayesian non-local means (Coupe, Hellier, Kervrann and Barillot, IEEE TIP 18(10), 2009).
@@ -288,7 +296,7 @@ def obnlm(
     block_step_px
         Spacing of the grid, at most the block's side.
     smoothing
-        Filtering strength h: the standard deviation of the noise n that is to go.
+        Filtering strength h: the standard deviation of the noise n that is to go; None measures it in the frame.
     gamma
         Exponent of the noise model: 0 additive, 1 multiplicative.
 
@@ -306,7 +314,10 @@ def obnlm(
     if not 0 <= gamma <= 1:
         message = f"gamma must lie in 0..1, but is {gamma!r}."
         raise SettingsError(message)
-    precision = np.float32(1 / (require_positive("smoothing", smoothing) * side) ** 2)
+    noise = estimated_noise(frame, gamma=gamma) if smoothing is None else require_positive("smoothing", smoothing)
+    if noise == 0:
+        return as_frame(frame)
+    precision = np.float32(1 / (max(noise, LEAST_NOISE) * side) ** 2)
     grid = _BlockGrid.covering(frame.shape, side, block_step_px)
     before = reach + block_radius_px
     padding = [(before, before + extent - length) for extent, length in zip(grid.extent_yx, frame.shape, strict=True)]

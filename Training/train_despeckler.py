@@ -23,10 +23,12 @@ from rich.console import Console
 from torch import Tensor
 
 from Speckle2SelfLogic.networks.despeckler import Despeckler
+from Speckle2SelfLogic.weights import builtin_models_folder
 from Training.losses import real_frame_loss, supervised_loss
 from Training.pairs import stream_pairs
 from Training.real_frames import RealFrames, anatomy_maps, load_frames, random_real_batch
 from Training.settings import TrainingSettings, load_settings
+from Training.ship import ship_checkpoint
 
 console = Console()
 
@@ -207,9 +209,8 @@ def main() -> None:
     console.print(asdict(settings))
     run = train(settings, arguments.run, arguments.data, torch.device(arguments.device))
     if arguments.ship:
-        from Training.ship import ship
-
-        console.print(f"shipped {ship(run, arguments.settings)}")
+        card = ship_checkpoint(run.checkpoint, settings, arguments.settings, builtin_models_folder())
+        console.print(f"shipped {card.path}")
 
 
 if __name__ == "__main__":

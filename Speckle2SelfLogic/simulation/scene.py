@@ -154,7 +154,7 @@ def add_inclusions(scene: Scene, rng: Rng, count: int) -> None:
     y, x = scene.grid()
     for _ in range(count):
         cy, cx = float(rng.uniform(0, height)), float(rng.uniform(0, width))
-        radius = log_uniform(rng, 4, height * 0.25)
+        radius = log_uniform(rng, 0.016 * height, 0.25 * height)
         angle, ratio = float(rng.uniform(-0.7, 0.7)), float(rng.uniform(0.3, 1))
         u = (x - cx) * np.cos(angle) + (y - cy) * np.sin(angle)
         v = -(x - cx) * np.sin(angle) + (y - cy) * np.cos(angle)
@@ -214,7 +214,7 @@ def add_shadow(scene: Scene, rng: Rng) -> None:
     y, x = scene.grid()
     start = float(rng.uniform(0, 0.8)) * height
     centre = float(rng.uniform(-0.1, 1.1)) * width + float(rng.uniform(-0.3, 0.3)) * (y - start)
-    half_width, softness = log_uniform(rng, 4, width * 0.3), log_uniform(rng, 1, 15)
+    half_width, softness = log_uniform(rng, 0.016 * width, 0.3 * width), log_uniform(rng, 1, 15)
     weight = sigmoid((half_width - np.abs(x - centre)) / softness) * sigmoid((y - start) / 4)
     scene.attenuate(float(rng.uniform(4, 30)) * weight)
 

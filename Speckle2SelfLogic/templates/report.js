@@ -83,7 +83,7 @@
     ];
     function show(side) {
       const { select, layer } = sides[side];
-      const source = pictures.find((picture) => picture.dataset.index === select.value);
+      const source = pictures.find((picture) => picture.dataset.key === select.value);
       const image = layer.querySelector("img") || layer.appendChild(new Image());
       image.draggable = false;
       image.alt = source.alt;
@@ -97,7 +97,7 @@
     zoom.addEventListener("change", () => stage.setZoom(Number(zoom.value)));
     for (const picture of pictures) {
       picture.closest(".pick").addEventListener("click", () => {
-        sides[1].select.value = picture.dataset.index;
+        sides[1].select.value = picture.dataset.key;
         show(1);
         const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
         viewer.scrollIntoView({ block: "nearest", behavior: calm ? "auto" : "smooth" });

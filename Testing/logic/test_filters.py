@@ -227,9 +227,28 @@ def test_wavelet_shrinkage_takes_white_noise_from_a_smooth_frame():
     assert np.std(output - smooth) < 0.3 * np.std(noisy - smooth)
 
 
-def test_curvature_diffusion_does_not_depend_on_the_gain(a_speckled_step):
-    whole, half = filtered("curvature", a_speckled_step), filtered("curvature", a_speckled_step / 2)
-    np.testing.assert_allclose(half * 2, whole, atol=3e-3)
+@pytest.mark.parametrize("name", [each for each in EVERY_FILTER if each.values[0] != "srad"])
+def test_a_gain_changes_the_brightness_and_nothing_else(name, a_speckled_step):
+    whole, half = filtered(name, a_speckled_step), filtered(name, a_speckled_step / 2)
+    np.testing.assert_allclose(half * 2, whole, atol=4e-3)
+
+
+@needs_skimage
+@pytest.mark.parametrize(
+    ("name", "parameter", "factor", "gamma"),
+    [
+        ("nlm", "smoothing", 0.9, 0.0),
+        ("tv", "weight", 2.3, 0.0),
+        pytest.param("wavelet", "noise_std", 1.35, 0.0, marks=needs_wavelets),
+        ("obnlm", "smoothing", 1.0, 0.5),
+    ],
+)
+def test_a_strength_that_is_left_out_follows_the_speckle_of_the_frame(name, parameter, factor, gamma, a_speckled_step):
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(a_speckled_step, 4, mode="symmetric"), (9, 9))
+    mean, std = windows.mean((2, 3), dtype=float), windows.std((2, 3), dtype=float)
+    noise = np.quantile((std / mean**gamma)[mean > 0.1 * a_speckled_step.mean()], 0.75)
+    given_value = filtered(name, a_speckled_step, **{parameter: float(factor * noise)})
+    np.testing.assert_allclose(filtered(name, a_speckled_step), given_value, atol=1e-5)
 
 
 def test_a_changed_parameter_is_used_and_the_table_stays_as_it_was(a_tiny_frame):
@@ -249,6 +268,24 @@ def test_a_filter_names_itself_and_travels_to_another_process(name):
     assert chosen.title
     assert any(year in chosen.citation for year in ("19", "20"))
     assert pickle.loads(pickle.dumps(chosen)) == chosen  # noqa: S301 - our own bytes
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("srad", {"decay": 1e6, "noise_variation": 1e-3}),
+        ("srad", {"noise_variation": 1e-200}),
+        ("obnlm", {"smoothing": 1e-200}),
+    ],
+)
+def test_a_strength_of_almost_nothing_does_almost_nothing(name, parameters, a_tiny_frame):
+    np.testing.assert_allclose(filtered(name, a_tiny_frame, **parameters), a_tiny_frame, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", EVERY_FILTER)
+def test_differences_far_below_a_grey_level_do_no_harm(name):
+    frame = np.array([[0, 1e-45, 1e-30], [1e-20, 1e-12, 0]], np.float32)
+    np.testing.assert_allclose(filtered(name, frame), 0, atol=1e-6)
 
 
 def test_an_unknown_name_or_parameter_is_answered_with_the_known_ones():
@@ -278,6 +315,7 @@ def test_an_unknown_name_or_parameter_is_answered_with_the_known_ones():
         pytest.param(
             "wavelet", {"wavelet_name": "haarlem"}, "wavelet_name must be a discrete wavelet", marks=needs_wavelets
         ),
+        ("wavelet", {"levels": 9}, "levels must be at most 8"),
         ("curvature", {"time_step": 0.2}, r"time_step must be at most 0\.125"),
     ],
 )

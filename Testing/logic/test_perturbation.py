@@ -23,9 +23,7 @@ def array(frames):
 
 def bilinear(frame_yx, size):
     """Bilinear resampling between pixel centres by SciPy, edges repeated."""
-    rows, columns = (
-        (np.arange(new) + 0.5) * old / new - 0.5 for old, new in zip(frame_yx.shape, size, strict=True)
-    )
+    rows, columns = ((np.arange(new) + 0.5) * old / new - 0.5 for old, new in zip(frame_yx.shape, size, strict=True))
     grid = np.meshgrid(rows, columns, indexing="ij")
     return ndimage.map_coordinates(frame_yx.astype(np.float64), grid, order=1, mode="nearest")
 
@@ -47,10 +45,7 @@ def a_speckled_frame():
 def test_each_scale_is_bilinear_down_bilinear_up_then_min_max(a_speckled_frame, size, field, scale):
     frame = a_speckled_frame(size)
     down = bilinear(frame, (int(size[0] * scale), int(size[1] * scale)))
-    if down.size == 1:
-        expected = np.zeros(size)
-    else:
-        expected = min_max(bilinear(down, size))
+    expected = np.zeros(size) if down.size == 1 else min_max(bilinear(down, size))
 
     np.testing.assert_allclose(array(getattr(perturbed(frame), field))[0], expected, atol=2e-5)
 

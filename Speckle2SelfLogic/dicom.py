@@ -1,0 +1,210 @@
+"""DICOM to images: stills, cines and enhanced volumes, decoded frame by frame."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import pydicom
+from pydicom.pixels import apply_color_lut, apply_modality_lut, iter_pixels
+from pydicom.pixels.utils import get_expected_length
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from Speckle2SelfLogic import integrity
+from Speckle2SelfLogic.dicom_geometry import frame_count, frame_geometry
+from Speckle2SelfLogic.errors import ImageFileError, Speckle2SelfError, UnsupportedImageError
+from Speckle2SelfLogic.image import Pixels, Provenance, UltrasoundImage
+
+_PHOTOMETRIC = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
+_PIXEL_TAGS = ((0x7FE0, 0x0008), (0x7FE0, 0x0009), (0x7FE0, 0x0010))
+_ITEM, _SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE0DD)
+_UNDEFINED_LENGTH = 0xFFFFFFFF
+
+
+def read_dicom(path: Path) -> UltrasoundImage:
+    """Read the image of a DICOM file; frames are decoded one by one into the final array.
+
+    A single frame is ``YX``, several frames are a cine ``TYX`` (its time spacing is the frame time in ms), frames with
+    evenly spaced positions a volume ``ZYX``. Palette and YBR colours become RGB; MONOCHROME1 is inverted, so that
+    higher values are brighter; a modality LUT or rescale slope that is not the identity is applied. The history of the
+    image says so. Spacing comes from the ultrasound region, see `dicom_geometry.frame_geometry`.
+
+    Raises
+    ------
+    ImageFileError
+        If the file is no DICOM file, holds no image, is truncated or damaged.
+    UnsupportedImageError
+        If it is a video, or no installed decoder knows its compression or colour space.
+    """
+    if not integrity.is_dicom(path):
+        message = f"'{path}' has no DICOM marker, although its name says so; it is damaged or misnamed."
+        raise ImageFileError(message)
+    with _plain_errors(path):
+        dataset, position = _header(path)
+        _check_kind(path, dataset)
+        frames = frame_count(dataset)
+        is_deflated = dataset.file_meta.TransferSyntaxUID == DeflatedExplicitVRLittleEndian
+        if not is_deflated:
+            _check_pixel_bytes(path, dataset, position, frames)
+        pixels = _decoded(path, pydicom.dcmread(path) if is_deflated else path, dataset, frames)
+        geometry = frame_geometry(dataset, frames)
+        shape = (*geometry.leading_shape, *pixels.shape[1:])
+        return UltrasoundImage(
+            pixels=pixels.reshape(shape),
+            axes=geometry.axes + "C" * (pixels.ndim == 4),
+            spacing_mm=geometry.spacing_mm,
+            origin_mm=geometry.origin_mm,
+            direction=geometry.direction,
+            calibration=geometry.calibration,
+            provenance=Provenance(
+                source=str(path),
+                file_format=f"DICOM, {dataset.file_meta.TransferSyntaxUID.name}, {dataset.PhotometricInterpretation}",
+                history=(*_notes(dataset), *geometry.notes),
+            ),
+        )
+
+
+@contextmanager
+def _plain_errors(path: Path) -> Iterator[None]:
+    """Say in one sentence what goes wrong, and keep pydicom's warnings on odd but readable elements to itself."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except Speckle2SelfError:
+        raise
+    except Exception as error:  # a parser or decoder that meets damaged bytes may raise anything
+        if "missing dependencies" in str(error):
+            message = f"'{path}' needs a decoder that is not installed: pip install \"speckle2self[dicom]\"."
+            raise UnsupportedImageError(message) from error
+        if "does not support" in str(error):
+            message = f"'{path}' has a compression that no installed decoder reads; export it uncompressed."
+            raise UnsupportedImageError(message) from error
+        message = f"'{path}' is damaged or truncated: it cannot be decoded ({integrity.reason(error)})."
+        raise ImageFileError(message) from error
+
+
+def _header(path: Path) -> tuple[pydicom.Dataset, int]:
+    """Return the dataset without its pixels, and where in the file they begin."""
+    with path.open("rb") as stream:
+        dataset = pydicom.dcmread(stream, stop_before_pixels=True)
+        return dataset, stream.tell()
+
+
+def _check_kind(path: Path, dataset: pydicom.Dataset) -> None:
+    if "Rows" not in dataset or "PhotometricInterpretation" not in dataset:
+        message = f"'{path}' is a DICOM file without an image (modality {dataset.get('Modality', 'not given')})."
+        raise ImageFileError(message)
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if any(name in syntax.name for name in ("MPEG", "HEVC")):
+        message = f"'{path}' is a video ({syntax.name}), which is not supported; export it as JPEG or uncompressed."
+        raise UnsupportedImageError(message)
+    if dataset.PhotometricInterpretation not in _PHOTOMETRIC:
+        message = (
+            f"'{path}' has the photometric interpretation '{dataset.PhotometricInterpretation}'; "
+            f"readable are {', '.join(_PHOTOMETRIC)}."
+        )
+        raise UnsupportedImageError(message)
+
+
+def _check_pixel_bytes(path: Path, dataset: pydicom.Dataset, position: int, frames: int) -> None:
+    """Check before decoding that the pixel data are there, whole, and fit into memory (DICOM PS3.5, annex A.4)."""
+    is_implicit, is_little_endian = dataset.original_encoding
+    order = "<" if is_little_endian else ">"
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        stream.seek(position)
+        element = stream.read(8 if is_implicit else 12)
+        if len(element) < 8 or struct.unpack_from(order + "HH", element) not in _PIXEL_TAGS:
+            message = f"'{path}' is truncated or holds no image: there are no pixel data in it."
+            raise ImageFileError(message)
+        (length,) = struct.unpack(order + "I", element[-4:])
+        found = _fragment_count(stream, size) - 1 if length == _UNDEFINED_LENGTH else 0  # less the offset table
+    samples = int(dataset.Rows) * int(dataset.Columns) * int(dataset.get("SamplesPerPixel", 1)) * frames
+    integrity.check_memory(path, samples * max(int(dataset.BitsAllocated), 8) // 8)
+    if length == _UNDEFINED_LENGTH:
+        if found < frames:
+            message = f"'{path}' is truncated: it declares {frames} frames, but holds {max(found, 0)}."
+            raise ImageFileError(message)
+        return
+    expected, available = get_expected_length(dataset), min(length, size - position - len(element))
+    if available < expected:
+        message = f"'{path}' is truncated: the header needs {expected} bytes, but only {available} are there."
+        raise ImageFileError(message)
+
+
+def _fragment_count(stream: BinaryIO, size: int) -> int:
+    """Return the number of complete items of encapsulated pixel data, including the offset table."""
+    count = 0
+    while len(head := stream.read(8)) == 8:
+        group, element, length = struct.unpack("<HHI", head)
+        end = stream.tell() + length
+        if (group, element) == _SEQUENCE_END or (group, element) != _ITEM or end > size:
+            return count
+        stream.seek(end)
+        count += 1
+    return count
+
+
+def _decoded(path: Path, source: Path | pydicom.Dataset, dataset: pydicom.Dataset, frames: int) -> Pixels:
+    """Return all frames, shape (frames, Y, X) or (frames, Y, X, 3), never holding more than one beside them."""
+    decoded = (_as_shown(frame, dataset) for frame in islice(iter_pixels(source), frames))
+    pixels: Pixels | None = None
+    count = 0
+    for count, frame in enumerate(decoded, start=1):
+        if pixels is None:
+            pixels = np.empty((frames, *frame.shape), frame.dtype)
+        pixels[count - 1] = frame
+    if pixels is None or count < frames:
+        message = f"'{path}' is truncated: it declares {frames} frames, but holds {count}."
+        raise ImageFileError(message)
+    return pixels
+
+
+def _as_shown(frame: Pixels, dataset: pydicom.Dataset) -> Pixels:
+    """Return a decoded frame as RGB or as grey values that rise with brightness, in native byte order."""
+    frame = frame.astype(frame.dtype.newbyteorder("="), copy=False)
+    if dataset.PhotometricInterpretation == "PALETTE COLOR":
+        colours: Pixels = apply_color_lut(frame, dataset)
+        return colours if colours.dtype == np.uint8 else np.right_shift(colours, 8).astype(np.uint8)
+    if dataset.PhotometricInterpretation == "MONOCHROME1":
+        highest = -1 if frame.dtype.kind == "i" else 2 ** int(dataset.BitsStored) - 1
+        frame = np.subtract(highest, frame, dtype=frame.dtype)
+    if "ModalityLUTSequence" in dataset:
+        return np.asarray(apply_modality_lut(frame, dataset))
+    slope, intercept = _rescale(dataset)
+    if (slope, intercept) == (1.0, 0.0):
+        return frame
+    if not (slope.is_integer() and intercept.is_integer()):
+        return np.asarray(np.multiply(frame, slope) + intercept, np.float32)
+    bits, is_signed = int(dataset.BitsStored), frame.dtype.kind == "i"
+    stored = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if is_signed else (0, 2**bits - 1)
+    bounds = [int(slope * value + intercept) for value in stored]
+    kind = np.result_type(np.min_scalar_type(min(bounds)), np.min_scalar_type(max(bounds)), np.int16)
+    return np.asarray(np.multiply(frame, int(slope), dtype=kind) + kind.type(intercept))
+
+
+def _rescale(dataset: pydicom.Dataset) -> tuple[float, float]:
+    return float(dataset.get("RescaleSlope", None) or 1.0), float(dataset.get("RescaleIntercept", None) or 0.0)
+
+
+def _notes(dataset: pydicom.Dataset) -> tuple[str, ...]:
+    """Return what reading does to the stored values, for the history."""
+    notes = []
+    photometric = dataset.PhotometricInterpretation
+    if photometric == "MONOCHROME1":
+        notes.append("MONOCHROME1 inverted, so that higher is brighter")
+    elif photometric == "PALETTE COLOR" or photometric.startswith("YBR"):
+        notes.append(f"{photometric} converted to RGB")
+    if "ModalityLUTSequence" in dataset:
+        notes.append("modality LUT applied")
+    elif _rescale(dataset) != (1.0, 0.0):
+        slope, intercept = _rescale(dataset)
+        notes.append(f"rescaled by slope {slope:g} and intercept {intercept:g}")
+    return tuple(notes)

@@ -1,0 +1,254 @@
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import ndimage
+
+from Speckle2SelfLogic.denoiser import Denoiser, DenoiseSettings, frames_view
+from Speckle2SelfLogic.errors import CancelledError, SettingsError, UnsupportedImageError
+from Speckle2SelfLogic.image import IntensityDomain, UltrasoundImage
+from Speckle2SelfLogic.intensity import GreyRange
+
+OBLIQUE = (0.0, 1.0, 0.0, 0.6, 0.0, 0.8, 0.8, 0.0, -0.6)  # left- or right-handed does not matter: it must come back
+
+
+@dataclass
+class Blur:
+    """A stand-in method that changes every frame and records the stacks it was given."""
+
+    name: str = "blur"
+    title: str = "Gaussian blur"
+    citation: str = "none"
+    seen: tuple = ()
+
+    def despeckle(self, frames_nyx):
+        self.seen = (*self.seen, frames_nyx.copy())
+        return ndimage.gaussian_filter(frames_nyx, (0, 1.5, 1.5))
+
+
+@dataclass
+class Offset:
+    """A method that adds a constant to grey."""
+
+    value: float
+    name: str = "offset"
+    title: str = "Offset"
+    citation: str = "none"
+
+    def despeckle(self, frames_nyx):
+        return frames_nyx + np.float32(self.value)
+
+
+@pytest.fixture
+def a_speckled_volume():
+    pixels = np.random.default_rng(0).rayleigh(60, (5, 24, 20)).clip(1, 255).astype(np.uint8)
+    return UltrasoundImage(
+        pixels, "ZYX", spacing_mm=(0.1, 0.2, 1.5), origin_mm=(-3.5, 7.25, 100.125), direction=OBLIQUE
+    )
+
+
+def test_output_keeps_the_oblique_direction_of_its_input(a_speckled_volume):
+    output = Denoiser(Blur()).run(a_speckled_volume).image
+    assert output.same_geometry(a_speckled_volume)
+    assert output.pixels.dtype == np.uint8
+    assert (output.pixels != a_speckled_volume.pixels).any()
+    assert "Gaussian blur" in output.provenance.history[-1]
+
+
+def test_input_is_never_modified(a_speckled_volume):
+    before = a_speckled_volume.pixels.copy()
+    Denoiser(Blur()).run(a_speckled_volume)
+    np.testing.assert_array_equal(a_speckled_volume.pixels, before)
+    with pytest.raises(ValueError, match="read-only"):
+        a_speckled_volume.pixels[0, 0, 0] = 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    pixels=hnp.arrays(
+        st.sampled_from([np.uint8, np.int16, np.uint16, np.int32, np.float32, np.float64]),
+        st.tuples(st.integers(1, 3), st.integers(1, 20), st.integers(1, 20)),
+    ).filter(lambda a: np.isfinite(a).all())
+)
+def test_strength_zero_returns_the_input_bit_for_bit(pixels):
+    image = UltrasoundImage(pixels, "ZYX")
+    output = Denoiser(Blur(), DenoiseSettings(strength=0)).run(image).image
+    assert output.pixels.tobytes() == pixels.tobytes()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    pixels=hnp.arrays(
+        np.float64, st.tuples(st.integers(1, 18), st.integers(1, 18)), elements=st.floats(-1e6, 1e6, width=32)
+    ),
+    dtype=st.sampled_from([np.float32, np.float64, np.int32]),
+)
+def test_output_is_finite_and_stays_in_the_range_of_the_input(pixels, dtype):
+    values = pixels.astype(dtype)
+    output = Denoiser(Offset(0.3)).run(UltrasoundImage(values)).image.pixels
+    width = float(values.max()) - float(values.min())
+    assert np.isfinite(output).all()
+    assert output.min() >= values.min() - 1e-6 * width
+    assert output.max() <= values.max() + 1e-6 * width
+
+
+def test_strength_blends_input_and_answer():
+    pixels = np.linspace(0, 200, 400).reshape(20, 20).astype(np.uint8)
+    output = Denoiser(Offset(0.2), DenoiseSettings(strength=0.5)).run(UltrasoundImage(pixels)).image.pixels
+    np.testing.assert_allclose(output[2:].astype(float) - pixels[2:], 0.1 * 255, atol=1)
+
+
+def test_clipped_values_are_counted():
+    pixels = np.full((20, 20), 100, np.uint8)
+    pixels[10:] = 240
+    report = Denoiser(Offset(0.2)).run(UltrasoundImage(pixels)).report
+    assert (report.clipped_low, report.clipped_high) == (0, 200)
+
+
+def test_16_bit_negative_values_keep_their_type_and_range():
+    pixels = np.random.default_rng(1).integers(-1200, 900, (32, 32)).astype(np.int16)
+    output, report = Denoiser(Blur()).run(UltrasoundImage(pixels))
+    assert output.pixels.dtype == np.int16
+    assert (report.lowest, report.highest) == (pixels.min(), pixels.max())
+    assert abs(float(output.pixels.mean()) - float(pixels.mean())) < 20
+
+
+def test_a_cine_goes_frame_by_frame_and_a_volume_along_the_chosen_axis(a_speckled_volume):
+    method = Blur()
+    Denoiser(method, DenoiseSettings(slice_axis="y")).run(a_speckled_volume)
+    assert {stack.shape[1:] for stack in method.seen} == {(5, 20)}
+    assert sum(map(len, method.seen)) == 24
+    along_x = frames_view(a_speckled_volume, "x")
+    np.testing.assert_array_equal(along_x[7], a_speckled_volume.pixels[:, :, 7])
+    cine = UltrasoundImage(a_speckled_volume.pixels, "TYX")
+    with pytest.raises(SettingsError, match="for a volume only"):
+        Denoiser(method, DenoiseSettings(slice_axis="y")).run(cine)
+
+
+def test_frames_do_not_influence_each_other(a_speckled_volume):
+    whole = Denoiser(Blur(), DenoiseSettings(batch_frames=4)).run(a_speckled_volume).image.pixels
+    single = Denoiser(Blur(), DenoiseSettings(batch_frames=1)).run(a_speckled_volume).image.pixels
+    np.testing.assert_array_equal(whole, single)
+
+
+def test_a_4d_cine_of_volumes_is_processed_slice_by_slice():
+    pixels = np.random.default_rng(2).rayleigh(60, (2, 3, 24, 20)).clip(1, 255).astype(np.uint8)
+    output, report = Denoiser(Blur()).run(UltrasoundImage(pixels, "TZYX"))
+    assert report.processed == 6
+    expected = Denoiser(Blur()).run(UltrasoundImage(pixels[1], "ZYX")).image.pixels
+    np.testing.assert_array_equal(output.pixels[1], expected)
+
+
+def test_only_the_chosen_frames_change(a_speckled_volume):
+    output = Denoiser(Blur(), DenoiseSettings(frames=(1, 3))).run(a_speckled_volume).image.pixels
+    changed = (output != a_speckled_volume.pixels).any(axis=(1, 2))
+    assert changed.tolist() == [False, True, True, False, False]
+    with pytest.raises(SettingsError, match="none of the image's 5 frames"):
+        Denoiser(Blur(), DenoiseSettings(frames=(9, None))).run(a_speckled_volume)
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        (np.zeros((20, 20), np.uint8), "flat|no ultrasound"),
+        (np.full((20, 20), 90, np.uint8), "flat"),
+        (90 + np.random.default_rng(0).integers(0, 3, (20, 20)).astype(np.uint8), "low contrast"),
+        (np.full((1, 1), 90, np.uint8), "flat"),
+    ],
+)
+def test_frames_without_content_are_returned_unchanged_and_reported(frame, reason):
+    output, report = Denoiser(Offset(0.5)).run(UltrasoundImage(frame))
+    np.testing.assert_array_equal(output.pixels, frame)
+    assert report.processed == 0
+    assert len(report.skipped) == 1
+    assert any(part in report.skipped[0].reason for part in reason.split("|"))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_refused(bad):
+    pixels = np.ones((16, 16), np.float32)
+    pixels[3, 3] = bad
+    with pytest.raises(UnsupportedImageError, match="not finite"):
+        Denoiser(Blur()).run(UltrasoundImage(pixels))
+
+
+def test_masks_complex_values_and_envelopes_are_refused():
+    for pixels in (np.ones((8, 8), bool), np.ones((8, 8), complex)):
+        with pytest.raises(UnsupportedImageError, match="cannot be despeckled"):
+            Denoiser(Blur()).run(UltrasoundImage(pixels))
+    envelope = UltrasoundImage(np.ones((8, 8)), intensity=IntensityDomain.ENVELOPE)
+    with pytest.raises(UnsupportedImageError, match="log-compress"):
+        Denoiser(Blur()).run(envelope)
+
+
+def test_progress_counts_every_frame_and_cancel_stops(a_speckled_volume):
+    calls = []
+    Denoiser(Blur(), DenoiseSettings(batch_frames=2)).run(a_speckled_volume, lambda *call: calls.append(call))
+    assert calls == [(2, 5), (4, 5), (5, 5)]
+    answers = iter([False, True])
+    with pytest.raises(CancelledError, match="Stopped after 2 of 5 frames"):
+        Denoiser(Blur(), DenoiseSettings(batch_frames=2)).run(a_speckled_volume, is_cancelled=lambda: next(answers))
+
+
+def a_colour_frame():
+    grey = np.random.default_rng(3).rayleigh(60, (64, 64)).clip(20, 255).astype(np.uint8)
+    colour = np.repeat(grey[..., None], 3, axis=2)
+    colour[30:34, 10:40] = (250, 220, 0)  # a caliper
+    return colour
+
+
+def test_coloured_overlays_keep_their_values_and_grey_stays_grey():
+    pixels = a_colour_frame()
+    output, report = Denoiser(Blur()).run(UltrasoundImage(pixels, "YXC"))
+    np.testing.assert_array_equal(output.pixels[30:34, 10:40], pixels[30:34, 10:40])
+    tissue = output.pixels[:20].astype(int)
+    assert (tissue[..., 0] == tissue[..., 1]).all()
+    assert (tissue != pixels[:20]).any()
+    assert report.overlay_pixels >= 4 * 30
+
+
+def test_an_overlay_does_not_bleed_into_the_tissue_around_it():
+    pixels = a_colour_frame()
+    without = pixels.copy()
+    without[30:34, 10:40] = without[36:40, 10:40]
+    method = Blur()
+    output = Denoiser(method).run(UltrasoundImage(pixels, "YXC")).image.pixels
+    assert method.seen[0][0, 30:34, 10:40].max() < 0.9  # what the method saw has no bright caliper
+    assert output[36:40, 10:40].mean() < 1.2 * pixels[36:40, 10:40].mean()
+
+
+def test_alpha_is_kept():
+    pixels = np.dstack([a_colour_frame(), np.random.default_rng(4).integers(0, 255, (64, 64), np.uint8)])
+    output = Denoiser(Blur()).run(UltrasoundImage(pixels, "YXC")).image.pixels
+    np.testing.assert_array_equal(output[..., 3], pixels[..., 3])
+
+
+def test_outside_the_sector_nothing_changes():
+    y, x = np.mgrid[:128, :128]
+    fan = (np.hypot(y + 20, x - 64) < 130) & (np.abs(x - 64) < 0.7 * (y + 20))
+    pixels = np.where(fan, np.random.default_rng(5).rayleigh(60, (128, 128)).clip(10, 255), 0).astype(np.uint8)
+    pixels[4:12, 2:20] = 180  # a label
+    output, report = Denoiser(Offset(0.1)).run(UltrasoundImage(pixels))
+    np.testing.assert_array_equal(output.pixels[4:12, 2:20], 180)
+    outside = ~ndimage.binary_dilation(fan, iterations=5)
+    np.testing.assert_array_equal(output.pixels[outside], pixels[outside])
+    assert 0.3 < report.sector_share < 0.8
+
+
+def test_impossible_settings_are_named():
+    for options, part in (
+        ({"strength": 1.5}, "between 0 and 1"),
+        ({"slice_axis": "k"}, "one of auto, z, y, x"),
+        ({"batch_frames": 0}, "at least 1"),
+    ):
+        with pytest.raises(SettingsError, match=part):
+            DenoiseSettings(**options)
+
+
+def test_grey_range_follows_the_stated_policy():
+    assert GreyRange.of(np.array([[3, 9]], np.uint8)) == GreyRange(0, 255)
+    assert GreyRange.of(np.array([[0.2, 0.9]])) == GreyRange(0, 1)
+    assert GreyRange.of(np.array([[-5, 900]], np.int16)) == GreyRange(-5, 900)
