@@ -73,7 +73,7 @@ def run_demo(folder: Path, *, device: str = "auto", tell: object = None) -> Path
                 title=title,
                 description=description,
                 truth=None if truth is None else single_frame(truth),
-                lumen=None if lumen is None else single_frame(lumen).pixels > 0,
+                lumen=None if lumen is None else single_frame(lumen).pixels.astype(bool),
                 tell=say,
             )
         )

@@ -263,7 +263,7 @@ class _FlatFrames:
 
     def __init__(self, pixels: Pixels) -> None:
         self._pixels = pixels
-        self.shape = (pixels.shape[0] * pixels.shape[1], *pixels.shape[2:])
+        self.shape: tuple[int, ...] = (pixels.shape[0] * pixels.shape[1], *pixels.shape[2:])
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -310,7 +310,8 @@ def _fill_from_neighbours(grey_yx: Float32, hole_yx: Mask) -> Float32:
 
 
 def _frames_per_batch(frames: Pixels) -> int:
-    return min(max(PIXELS_PER_BATCH // int(frames.shape[1] * frames.shape[2]), 1), 16)
+    height, width = (int(n) for n in frames.shape[1:3])
+    return min(max(PIXELS_PER_BATCH // (height * width), 1), 16)
 
 
 def _batches(indices: range, size: int) -> Iterator[range]:

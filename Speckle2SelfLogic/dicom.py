@@ -186,7 +186,8 @@ def _as_shown(frame: Pixels, dataset: pydicom.Dataset) -> Pixels:
     bits, is_signed = int(dataset.BitsStored), frame.dtype.kind == "i"
     stored = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if is_signed else (0, 2**bits - 1)
     bounds = [int(slope * value + intercept) for value in stored]
-    kind = np.result_type(np.min_scalar_type(min(bounds)), np.min_scalar_type(max(bounds)), np.int16)
+    holds = (np.iinfo(name) for name in ("int16", "uint16", "int32", "int64"))
+    kind = next(info.dtype for info in holds if info.min <= min(bounds) and max(bounds) <= info.max)
     return np.asarray(np.multiply(frame, int(slope), dtype=kind) + kind.type(intercept))
 
 

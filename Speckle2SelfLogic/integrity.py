@@ -303,7 +303,7 @@ def _wrong_content(path: Path, name: str) -> ImageFileError:
 
 def _lines(stream: BinaryIO) -> Iterator[str]:
     while line := stream.readline(_LONGEST_LINE_BYTES):
-        yield line.decode("latin-1").rstrip("\r\n")
+        yield line.decode("utf-8", "surrogateescape").rstrip("\r\n")
 
 
 def _is_file_list(data_file: str) -> bool:

@@ -96,8 +96,15 @@ def find_tint(frame_yxc: Pixels, *, data_range: float) -> Tint | None:
     -------
     Tint or None
         None for a grey B-mode, with or without overlays.
+
+    Raises
+    ------
+    UnsupportedImageError
+        If the frame is not of shape (Y, X, 3) or (Y, X, 4).
+    SettingsError
+        If the data range is not positive and finite.
     """
-    check_data_range(data_range)
+    _check_colour_frame(frame_yxc, data_range)
     stride = max(1, math.isqrt(frame_yxc.shape[0] * frame_yxc.shape[1] // 30_000))
     sample = frame_yxc[::stride, ::stride, :3].reshape(-1, 3).astype(np.float32)
     grey, chroma = luminance(sample), _chroma(sample, tint=None)
@@ -154,10 +161,6 @@ def find_overlay(frame_yxc: Pixels, *, data_range: float) -> Mask:
     SettingsError
         If the data range is not positive and finite.
     """
-    check_data_range(data_range)
-    if frame_yxc.ndim != 3 or frame_yxc.shape[-1] not in (3, 4):
-        message = f"A colour frame needs the shape (Y, X, 3) or (Y, X, 4), but has {frame_yxc.shape}."
-        raise UnsupportedImageError(message)
     tint = find_tint(frame_yxc, data_range=data_range)
     chroma = _chroma(frame_yxc, tint)
     # A compressed tint is blotchy: what is left after taking it away needs more room than the noise of grey.
@@ -169,6 +172,13 @@ def find_overlay(frame_yxc: Pixels, *, data_range: float) -> Mask:
     seeds = (chroma > CERTAIN_CHROMA * unit) | (strong & (_window_count(weak) >= 3))
     overlay = weak & grown(seeds, GROWTH_PX)
     return grown(overlay, RIM_PX)
+
+
+def _check_colour_frame(frame_yxc: Pixels, data_range: float) -> None:
+    check_data_range(data_range)
+    if frame_yxc.ndim != 3 or frame_yxc.shape[-1] not in (3, 4):
+        message = f"A colour frame needs the shape (Y, X, 3) or (Y, X, 4), but has {frame_yxc.shape}."
+        raise UnsupportedImageError(message)
 
 
 def _chroma(frame_yxc: Pixels, tint: Tint | None) -> Pixels:

@@ -112,9 +112,11 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            warnings.filterwarnings("error", message="Corrupt EXIF data")  # so Pillow calls a cut-off TIFF directory
-            with path.open("rb") as stream, Image.open(stream, formats=sorted(set(_FORMATS.values()))) as picture:
-                yield picture
+            with path.open("rb") as stream:
+                if stream.read(4)[:2] in (b"II", b"MM"):  # TIFF, whose cut-off directory Pillow calls corrupt EXIF data
+                    warnings.filterwarnings("error", message="Corrupt EXIF data")
+                with Image.open(stream, formats=sorted(set(_FORMATS.values()))) as picture:
+                    yield picture
     except Speckle2SelfError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -223,9 +225,7 @@ def _notes(picture: Image.Image) -> tuple[str, ...]:
         "LA": "grey picture with alpha: read as grey if opaque, else as RGBA",
     }
     found = [notes[picture.mode]] if picture.mode in notes else []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a picture with damaged EXIF fields is still a picture
-        orientation = picture.getexif().get(_ORIENTATION, 1)
+    orientation = picture.getexif().get(_ORIENTATION, 1)
     if picture.format != "TIFF" and orientation != 1:
         found.append(f"EXIF orientation {orientation} not applied")
     return tuple(found)

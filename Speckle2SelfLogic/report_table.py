@@ -109,26 +109,28 @@ def _is_unknown(name: str, columns: Sequence[Mapping[str, float | None]]) -> boo
 
 
 def _cells(values: Sequence[float | None], better: str) -> tuple[Cell, ...]:
-    """Spell one row alike; best are all values that read like the best one, unless every value reads the same."""
+    """Spell one row alike; best are the values that read like the best one, if that is at most half of them."""
     known = [None if value is None or math.isnan(value) else float(value) for value in values]
     largest = max((abs(value) for value in known if value is not None and math.isfinite(value)), default=0.0)
     style = _row_style(largest)
     texts = [DASH if value is None else _spelled(value, style) for value in known]
     rivals = [value for value in known[1:] if value is not None]
     best = None
-    if better != "neither" and len({_spelled(value, style) for value in rivals}) > 1:
+    if better != "neither" and rivals:
         best = _spelled(max(rivals) if better == "higher" else min(rivals), style)
+        if 2 * sum(_spelled(value, style) == best for value in rivals) > len(rivals):
+            best = None
     return tuple(Cell(text, column > 0 and text == best) for column, text in enumerate(texts))
 
 
 def _row_style(largest: float) -> str:
-    """Format with three significant digits of a largest value below 1, and four from there on."""
+    """Format with three significant digits of a largest value below 1, four from there on, at most 4 decimals."""
     if largest == 0:
         return ".2f"
     if not 1e-4 <= largest < 1e7:
         return ".2e"
     power = math.floor(math.log10(largest))
-    return f".{max(0, (3 if power >= 0 else 2) - power)}f"
+    return f".{min(4, max(0, (3 if power >= 0 else 2) - power))}f"
 
 
 def _three_digits(value: float) -> str:

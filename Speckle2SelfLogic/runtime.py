@@ -49,13 +49,13 @@ def to_tensor(array: npt.NDArray[np.floating]) -> torch.Tensor:
     values = np.ascontiguousarray(array, np.float32)
     if not values.flags.writeable:
         values = values.copy()
-    return torch.from_dlpack(values)
+    return torch.from_dlpack(values)  # type: ignore[attr-defined]
 
 
 def to_array(tensor: torch.Tensor) -> Float32:
     """Bring a tensor to the CPU as a float32 array."""
     values = tensor.detach().float().cpu().contiguous()
-    return np.array(np.from_dlpack(values), np.float32)  # type: ignore[arg-type]
+    return np.array(np.from_dlpack(values), np.float32)
 
 
 def choose_device(name: str = "auto") -> torch.device:

@@ -246,7 +246,7 @@ class _Outline(NamedTuple):
 def _outlines(blocks: _Blocks) -> Iterator[_Outline]:
     """Propose outlines on the block grid: of moving, of solid, of dense signal, and of that with its dim fringe."""
     shortest = min(blocks.signal.shape)
-    window = max(3, int(0.035 * shortest) | 1)
+    window = max(7, int(0.035 * shortest) | 1)
     reach = max(1, round(0.025 * shortest))
     dense = _dense(blocks.signal, window)
     if blocks.moving.any():
@@ -277,7 +277,7 @@ def _dense(signal: FloatArray, window: int) -> Mask:
 
 
 def _large_parts(core: Mask, signal: FloatArray, reach: int) -> Mask:
-    """Components that stay when thin bridges are cut, at least a fifth of the largest, grown back over signal."""
+    """Components that stay when thin bridges are cut, at least a tenth of the largest, grown back over signal."""
     padded = np.pad(core, reach + 1, mode="edge")
     thick = ndimage.distance_transform_edt(padded) > reach
     if not thick.any():
@@ -286,7 +286,7 @@ def _large_parts(core: Mask, signal: FloatArray, reach: int) -> Mask:
     labels, _ = ndimage.label((ndimage.distance_transform_edt(~thick) <= reach)[inner, inner], BOX)
     areas = np.bincount(labels.ravel())
     areas[0] = 0
-    large = (areas >= max(1, 0.2 * areas.max()))[labels]
+    large = (areas >= max(1, 0.1 * areas.max()))[labels]
     return np.asarray(large | ndimage.binary_dilation(large, iterations=reach, mask=large | (signal > 0.3)))
 
 

@@ -12,7 +12,7 @@ import SimpleITK
 
 from Speckle2SelfLogic import integrity
 from Speckle2SelfLogic.errors import ImageFileError, UnsupportedImageError
-from Speckle2SelfLogic.image import AXES, Calibration, Pixels, Provenance, UltrasoundImage
+from Speckle2SelfLogic.image import AXES, UNKNOWN_SPACING, Calibration, Pixels, Provenance, UltrasoundImage
 
 ONE_MILLIMETRE = Calibration(
     is_calibrated=False, reason="the file's spacing is 1.0, which usually means that it was never set"
@@ -179,6 +179,7 @@ def _cause(error: RuntimeError | MemoryError) -> str:
         "determinant is 0": "its direction matrix is singular",
         "orthonormal": "its axes are not at right angles, which the NIfTI reader does not support; save it as NRRD",
         "number of domain axes": "its axes do not match the dimension of the space that it names",
+        "unsupported image dimension": "the number of its axes is not 2 to 4",
         "omplex": _COMPLEX,
         "bad_alloc": "there is not enough memory",
         "allocate": "there is not enough memory",
@@ -262,7 +263,7 @@ def _notes_to_write(image: UltrasoundImage) -> dict[str, str]:
     notes = {_AXES_KEY: image.axes}
     if image.provenance.history:
         notes[_HISTORY_KEY] = " | ".join(image.provenance.history)
-    if not image.calibration.is_calibrated and image.calibration != ONE_MILLIMETRE:
+    if not image.calibration.is_calibrated and image.calibration not in (ONE_MILLIMETRE, UNKNOWN_SPACING):
         notes[_UNCALIBRATED_KEY] = image.calibration.reason
     return {key: _plain(text) for key, text in notes.items() if text}
 

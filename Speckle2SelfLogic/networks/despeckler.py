@@ -32,7 +32,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (N, C, H, W) to the same shape."""
-        return features + self.second(nnf.relu(self.first(features)))
+        change: Tensor = self.second(nnf.relu(self.first(features)))
+        return features + change
 
 
 class Despeckler(nn.Module):

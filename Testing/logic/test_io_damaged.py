@@ -134,7 +134,7 @@ def a_nrrd_header(path, text, data=bytes(24)):
             "complex pixels",
         ),
         ("type: uint8\ndimension: 5\nsizes: 1 2 2 2 3\nencoding: raw", "has 5 axes"),
-        ("type: uint8\ndimension: 1\nsizes: 24\nencoding: raw", "1"),
+        ("type: uint8\ndimension: 1\nsizes: 24\nencoding: raw", "the number of its axes is not 2 to 4"),
         ("type: quaternion\ndimension: 2\nsizes: 6 4\nencoding: raw", "damaged"),
         (
             "type: uint8\ndimension: 3\nspace: left-posterior-superior\nsizes: 2 3 4\nencoding: raw\n"
@@ -246,6 +246,12 @@ def test_a_decompression_bomb_is_refused(tmp_path, width, height):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert "decompression bomb" in the_sentence_about(path)
+
+
+def test_a_jpeg_file_with_damaged_exif_fields_is_still_read(tmp_path):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(NOISE).save(path, exif=b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01")
+    assert read_image(path).pixels.shape == NOISE.shape
 
 
 def test_negative_16_bit_values_and_nan_are_read_as_they_are(tmp_path):
