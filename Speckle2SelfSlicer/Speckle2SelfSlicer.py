@@ -115,10 +115,11 @@ class Speckle2SelfSlicerLogic(ScriptedLoadableModuleLogic):
         from Speckle2SelfLogic.denoiser import Denoiser, DenoiseSettings
         from Speckle2SelfSlicerLib import methods, volumes
 
+        source = volumes.image_from_volume(inputVolume)
         volumes.check_output(inputVolume, outputVolume)
         denoiser = Denoiser(methods.resolve(method), DenoiseSettings(strength=strength))
-        image, report = denoiser.run(volumes.image_from_volume(inputVolume))
-        return volumes.write_volume(image, inputVolume, outputVolume, methods.record(report))
+        result, report = denoiser.run(source)
+        return volumes.write_volume(result, inputVolume, outputVolume, methods.record(report))
 
 
 class Speckle2SelfSlicerTest(ScriptedLoadableModuleTest):

@@ -207,6 +207,8 @@ def test_volumes_that_cannot_be_despeckled_are_named(a_logic, a_scene, add_volum
     empty = a_scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Empty")
     two = add_volume(speckle(shape=(2, 9, 9, 2)), name="Flow", nodeClassName="vtkMRMLVectorVolumeNode")
     assert why_unsupported(None) == "Choose an ultrasound volume first."
+    with pytest.raises(UnsupportedImageError, match="Choose an ultrasound volume first"):
+        a_logic.process(None, empty)
     for volume, part in (
         (label_map, "choose a scalar or RGB"),
         (empty, "has no pixels yet"),
