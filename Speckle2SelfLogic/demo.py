@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from Speckle2SelfLogic.comparison import all_methods, compare_methods, grey_values, single_frame, software_line
+from Speckle2SelfLogic.comparison import Tell, all_methods, compare_methods, grey_values, single_frame, software_line
 from Speckle2SelfLogic.denoiser import Denoiser
 from Speckle2SelfLogic.errors import ImageFileError
 from Speckle2SelfLogic.image import UltrasoundImage
@@ -31,57 +32,55 @@ def real_clip() -> UltrasoundImage:
     return read_image(str(path))
 
 
-def run_demo(folder: Path, *, device: str = "auto", tell: object = None) -> Path:
+def run_demo(folder: Path, *, device: str = "auto", tell: Tell = lambda _: None) -> Path:
     """Write despeckled volumes, PNGs and a report into a folder (replacing those of an earlier run).
+
+    Parameters
+    ----------
+    tell
+        Called with what is being done.
 
     Returns
     -------
     pathlib.Path
         The report.
     """
-    say = tell if callable(tell) else (lambda _: None)
     folder.mkdir(parents=True, exist_ok=True)
     methods = all_methods(device=device)
     denoiser = Denoiser(methods[0])
 
-    say("despeckling the real ultrasound clip")
+    tell("despeckling the real ultrasound clip")
     clip = real_clip()
     clean_clip = denoiser.run(clip).image
-    write_image(clean_clip, folder / "heart-clip-despeckled.nrrd")
-    write_image(clean_clip, folder / "heart-clip-despeckled.dcm")
-
-    say("simulating and despeckling a carotid artery")
+    tell("simulating and despeckling a carotid artery")
     carotid = simulate("carotid", frames=8, size_yx=(384, 384), seed=11)
-    clean_carotid = denoiser.run(carotid.speckled).image
     for name, image in (
-        ("carotid-speckled", carotid.speckled),
-        ("carotid-truth", carotid.truth),
-        ("carotid-despeckled", clean_carotid),
-        ("carotid-lumen", carotid.lumen),
+        ("heart-clip-despeckled.nrrd", clean_clip),
+        ("heart-clip-despeckled.dcm", clean_clip),
+        ("carotid-speckled.nrrd", carotid.speckled),
+        ("carotid-truth.nrrd", carotid.truth),
+        ("carotid-lumen.nrrd", carotid.lumen),
+        ("carotid-despeckled.nrrd", denoiser.run(carotid.speckled).image),
     ):
-        write_image(image, folder / f"{name}.nrrd")
+        write_image(image, folder / name)
 
-    cases = []
-    for title, description, image, truth, lumen in (
-        ("Heart, real ultrasound", _CLIP_TEXT, clip, None, None),
-        ("Carotid artery, simulated", _CAROTID_TEXT, carotid.speckled, carotid.truth, carotid.lumen),
-    ):
-        cases.append(
-            compare_methods(
-                single_frame(image),
-                methods,
-                title=title,
-                description=description,
-                truth=None if truth is None else single_frame(truth),
-                lumen=None if lumen is None else single_frame(lumen).pixels.astype(bool),
-                tell=say,
-            )
-        )
-    _save_pictures(folder, cases)
-    say("writing the report")
+    heart = compare_methods(
+        single_frame(clip), methods, title="Heart, real ultrasound", description=_CLIP_TEXT, tell=tell
+    )
+    simulated = compare_methods(
+        single_frame(carotid.speckled),
+        methods,
+        title="Carotid artery, simulated",
+        description=_CAROTID_TEXT,
+        truth=single_frame(carotid.truth),
+        lumen=single_frame(carotid.lumen).pixels.astype(bool),
+        tell=tell,
+    )
+    _save_pictures(folder, {"heart": heart, "carotid": simulated})
+    tell("writing the report")
     report = folder / "report.html"
     write_report(
-        cases,
+        [heart, simulated],
         report,
         title="Speckle2Self demonstration",
         figure_infos=FIGURES,
@@ -100,14 +99,21 @@ def _grey_clip(image: UltrasoundImage) -> list[np.ndarray[tuple[int, ...], np.dt
     return [grey_values(single_frame(image, number), grey_range) for number in range(image.pixels.shape[0])]
 
 
-def _save_pictures(folder: Path, cases: list[ComparisonCase]) -> None:
-    for name, case in zip(("heart", "carotid"), cases, strict=True):
+def _save_pictures(folder: Path, cases: Mapping[str, ComparisonCase]) -> None:
+    for name, case in cases.items():
         frames, titles = [case.input_yx, case.results[0].frame_yx], ["input", case.results[0].title]
         if case.truth_yx is not None:
             frames.append(case.truth_yx)
             titles.append("truth")
-        save_side_by_side(frames, titles, folder / f"{name}.png", lowest=case.lowest, highest=case.highest)
         everything = [case.input_yx, *(result.frame_yx for result in case.results)]
         captions = ["input", *(result.title for result in case.results)]
-        path = folder / f"{name}-all-methods.png"
-        save_side_by_side(everything, captions, path, lowest=case.lowest, highest=case.highest, columns=4)
+        for ending, pictures, texts in (("", frames, titles), ("-all-methods", everything, captions)):
+            save_side_by_side(
+                pictures,
+                texts,
+                folder / f"{name}{ending}.png",
+                lowest=case.lowest,
+                highest=case.highest,
+                spacing_mm_yx=case.spacing_mm_yx,
+                columns=min(len(pictures), 4),
+            )
