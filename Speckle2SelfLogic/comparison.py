@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from Speckle2SelfLogic import __version__
-from Speckle2SelfLogic.denoiser import Denoiser, DenoiseSettings, frames_view
+from Speckle2SelfLogic.denoiser import Denoiser
 from Speckle2SelfLogic.errors import GeometryError, ImageFileError, SettingsError
 from Speckle2SelfLogic.filters import FILTERS
+from Speckle2SelfLogic.frames import frames_view, grey_frame
 from Speckle2SelfLogic.image import UltrasoundImage
 from Speckle2SelfLogic.intensity import GreyRange
 from Speckle2SelfLogic.io import read_image
@@ -21,7 +22,6 @@ from Speckle2SelfLogic.methods import load_method
 from Speckle2SelfLogic.metrics import FIGURES, compare_frames
 from Speckle2SelfLogic.report import ComparisonCase, MethodResult, write_report
 from Speckle2SelfLogic.runtime import FrameDespeckler
-from Speckle2SelfLogic.sector import luminance
 from Speckle2SelfLogic.weights import DEFAULT_MODEL
 
 Grey = npt.NDArray[np.float64]
@@ -67,8 +67,7 @@ def single_frame(image: UltrasoundImage, frame: int | None = None, slice_axis: s
 
 def grey_values(image: UltrasoundImage, grey_range: GreyRange) -> Grey:
     """Return a single frame as grey 0..255 over a range of pixel values; colour becomes luminance."""
-    grey = grey_range.to_grey(image.pixels)
-    return np.asarray(luminance(grey) if image.is_colour else grey, np.float64) * WHITE
+    return np.asarray(grey_frame(image.pixels, grey_range), np.float64) * WHITE
 
 
 def compare_methods(
@@ -117,7 +116,7 @@ def compare_methods(
     for method in methods:
         tell(method.title)
         method.despeckle(np.zeros((1, 32, 32), np.float32))  # what a first call loads is not the method's time
-        despeckled = Denoiser(method, DenoiseSettings(keep_outside_sector=True)).run(image)
+        despeckled = Denoiser(method).run(image)
         report = despeckled.report
         output_yx = grey_values(despeckled.image, grey_range)
         notes = [f"{skipped.reason}: returned unchanged" for skipped in report.skipped] + report.messages

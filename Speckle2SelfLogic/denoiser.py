@@ -7,7 +7,7 @@ pixels keep their values. Frames without content are left alone, since there is 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
@@ -16,10 +16,11 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from Speckle2SelfLogic.errors import CancelledError, SettingsError, UnsupportedImageError
+from Speckle2SelfLogic.frames import SLICE_AXES, GreyFrames, as_frames, frames_view, grey_frame
 from Speckle2SelfLogic.image import IntensityDomain, UltrasoundImage
 from Speckle2SelfLogic.intensity import Float32, GreyRange, Pixels
 from Speckle2SelfLogic.runtime import FrameDespeckler
-from Speckle2SelfLogic.sector import Sector, find_overlay, find_sector, luminance
+from Speckle2SelfLogic.sector import Sector, find_overlay, find_sector
 
 Mask = npt.NDArray[np.bool_]
 ProgressCallback = Callable[[int, int], None]
@@ -28,7 +29,6 @@ ProgressCallback = Callable[[int, int], None]
 LOWEST_CONTRAST = 4 / 255
 """Frames whose grey spans less than this between the 1 % and the 99 % quantile are returned unchanged."""
 PIXELS_PER_BATCH = 2 * 512 * 512
-SLICE_AXES = ("auto", "z", "y", "x")
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,8 @@ class Denoiser:
         report.lowest, report.highest = grey_range.lowest, grey_range.highest
         output = np.array(image.pixels)  # a writeable copy
         if self.settings.strength > 0:
-            output_frames = _as_frames(output, image, self.settings.slice_axis)
-            self._fill(frames, output_frames, image.is_colour, grey_range, report, progress, is_cancelled)
+            output_frames = as_frames(output, image, self.settings.slice_axis)
+            self._fill(frames, output_frames, grey_range, report, progress, is_cancelled)
         report.seconds = time.perf_counter() - started
         report.messages += getattr(self.method, "messages", [])
         step = f"despeckled by {self.method.title} ({self.method.name}), strength {self.settings.strength:g}"
@@ -152,7 +152,6 @@ class Denoiser:
         self,
         frames: Pixels,
         output: Pixels,
-        is_colour: bool,
         grey_range: GreyRange,
         report: DenoiseReport,
         progress: ProgressCallback | None,
@@ -162,14 +161,13 @@ class Denoiser:
         if not chosen:
             message = f"The chosen frames {self.settings.frames} hold none of the image's {len(frames)} frames."
             raise SettingsError(message)
-        sector = self._sector(frames, is_colour, grey_range, report)
+        sector = self._sector(frames, grey_range, report)
         for batch in _batches(chosen, self.settings.batch_frames or _frames_per_batch(frames)):
             if is_cancelled is not None and is_cancelled():
                 message = f"Stopped after {report.processed + len(report.skipped)} of {len(chosen)} frames."
                 raise CancelledError(message)
             prepared = [
-                _prepare(index, frames[index], is_colour and self.settings.keep_overlays, sector, grey_range)
-                for index in batch
+                _prepare(index, frames[index], self.settings.keep_overlays, sector, grey_range) for index in batch
             ]
             report.overlay_pixels += sum(frame.overlay_pixels for frame in prepared)
             report.skipped += [
@@ -184,10 +182,10 @@ class Denoiser:
             if progress is not None:
                 progress(report.processed + len(report.skipped), len(chosen))
 
-    def _sector(self, frames: Pixels, is_colour: bool, grey_range: GreyRange, report: DenoiseReport) -> Sector:
+    def _sector(self, frames: Pixels, grey_range: GreyRange, report: DenoiseReport) -> Sector:
         if not self.settings.keep_outside_sector:
             return Sector(np.ones(frames.shape[1:3], bool), 1.0, "whole frame: asked for")
-        sector = find_sector(_GreyFrames(frames, is_colour, grey_range), data_range=1.0)
+        sector = find_sector(GreyFrames(frames, grey_range), data_range=1.0)
         report.sector, report.sector_share = sector.reason, float(sector.share)
         return sector
 
@@ -219,68 +217,10 @@ class _PreparedFrame(NamedTuple):
     empty_because: str
 
 
-class _GreyFrames(Sequence[Float32]):
-    """The frames of an image as grey 0..1, each computed when it is asked for, so that memory stays bounded."""
-
-    def __init__(self, frames: Pixels, is_colour: bool, grey_range: GreyRange) -> None:
-        self._frames, self._is_colour, self._grey_range = frames, is_colour, grey_range
-
-    def __len__(self) -> int:
-        return len(self._frames)
-
-    def __getitem__(self, index: int) -> Float32:  # type: ignore[override]
-        return _grey_frame(self._frames[index], self._is_colour, self._grey_range)
-
-
-def frames_view(image: UltrasoundImage, slice_axis: str = "auto") -> Pixels:
-    """Return the frames of an image as a read-only view (N, Y, X) or (N, Y, X, C), sliced along an axis.
-
-    Raises
-    ------
-    SettingsError
-        If a slice axis is chosen for an image that is not a volume.
-    """
-    if slice_axis != "auto" and "Z" not in image.axes:
-        what = "a cine, which is processed frame by frame" if "T" in image.axes else "a single frame"
-        message = f"A slice axis ('{slice_axis}') can be chosen for a volume only; this image is {what}: use 'auto'."
-        raise SettingsError(message)
-    return _as_frames(image.pixels, image, slice_axis)
-
-
-def _as_frames(pixels: Pixels, image: UltrasoundImage, slice_axis: str) -> Pixels:
-    axes = image.axes
-    if slice_axis in ("y", "x"):
-        position = axes.index(slice_axis.upper())
-        pixels = np.moveaxis(pixels, position, axes.index("Z"))
-    leading = len(image.frame_axes_first)
-    if leading == 0:
-        return pixels[None]
-    return pixels if leading == 1 else _FlatFrames(pixels)  # type: ignore[return-value]
-
-
-class _FlatFrames:
-    """Frames of a (T, Z, Y, X[, C]) array numbered through, without copying."""
-
-    def __init__(self, pixels: Pixels) -> None:
-        self._pixels = pixels
-        self.shape: tuple[int, ...] = (pixels.shape[0] * pixels.shape[1], *pixels.shape[2:])
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, index: int) -> Pixels:
-        volume, frame = divmod(index, int(self._pixels.shape[1]))
-        return np.asarray(self._pixels[volume, frame])
-
-
-def _grey_frame(pixels: Pixels, is_colour: bool, grey_range: GreyRange) -> Float32:
-    return luminance(grey_range.to_grey(pixels)) if is_colour else grey_range.to_grey(pixels)
-
-
 def _prepare(index: int, pixels: Pixels, find_overlays: bool, sector: Sector, grey_range: GreyRange) -> _PreparedFrame:
-    grey = _grey_frame(pixels, pixels.ndim == 3, grey_range)
+    grey = grey_frame(pixels, grey_range)
     mask, overlay_pixels = sector.mask_yx, 0
-    if find_overlays:
+    if find_overlays and pixels.ndim == 3:
         overlay = find_overlay(grey_range.to_grey(pixels[..., :3]), data_range=1.0)
         overlay_pixels = int(overlay.sum())
         if overlay_pixels:

@@ -32,7 +32,7 @@ class GreyRange:
         Raises
         ------
         UnsupportedImageError
-            For pixels that are not real numbers, and for NaN or infinite values.
+            For pixels that are not real numbers, for NaN or infinite values, and for a range that is not finite.
         """
         kind = pixels.dtype.kind
         if kind not in "uif":
@@ -46,6 +46,9 @@ class GreyRange:
                 "The image has values that are not finite (NaN or infinity); replace them, "
                 "for example by the lowest valid value, before despeckling."
             )
+            raise UnsupportedImageError(message)
+        if not np.isfinite(highest - lowest):
+            message = f"The values of the image, {lowest:g} to {highest:g}, span too much; scale them down first."
             raise UnsupportedImageError(message)
         if kind == "f" and lowest >= 0 and highest <= 1:
             return cls(0.0, 1.0)

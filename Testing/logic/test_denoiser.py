@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from Speckle2SelfLogic.denoiser import Denoiser, DenoiseSettings, frames_view
+from Speckle2SelfLogic.denoiser import Denoiser, DenoiseSettings
 from Speckle2SelfLogic.errors import CancelledError, SettingsError, UnsupportedImageError
+from Speckle2SelfLogic.frames import frames_view
 from Speckle2SelfLogic.image import IntensityDomain, UltrasoundImage
 from Speckle2SelfLogic.intensity import GreyRange
 
@@ -173,6 +174,11 @@ def test_values_that_are_not_finite_are_refused(bad):
     pixels[3, 3] = bad
     with pytest.raises(UnsupportedImageError, match="not finite"):
         Denoiser(Blur()).run(UltrasoundImage(pixels))
+
+
+def test_a_range_beyond_the_number_format_is_refused():
+    with pytest.raises(UnsupportedImageError, match="span too much"):
+        Denoiser(Blur()).run(UltrasoundImage(np.array([[-1.7e308, 1.7e308]])))
 
 
 def test_masks_complex_values_and_envelopes_are_refused():
