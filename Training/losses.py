@@ -23,13 +23,22 @@ def gradient_y(frames: Tensor) -> Tensor:
     return frames[..., 1:, :] - frames[..., :-1, :]
 
 
-def supervised_loss(output: Tensor, truth: Tensor, gradient_weight: float) -> Tensor:
-    """L1 distance plus the mean L1 distance of gradients at full, half and quarter resolution (edges, thin lines)."""
-    loss = (output - truth).abs().mean()
+def charbonnier(difference: Tensor, beta: float) -> Tensor:
+    """Return the mean of sqrt(d^2 + beta^2) - beta (Charbonnier et al. 1994): quadratic below ``beta``, L1 above.
+
+    The quadratic part matters for ambiguous faint structures: its minimum is their mean over all possibilities, a soft
+    grey, where L1 decides for the likelier one and draws crisp lines that may not be there.
+    """
+    return (difference.square() + beta**2).sqrt().mean() - beta
+
+
+def supervised_loss(output: Tensor, truth: Tensor, gradient_weight: float, beta: float) -> Tensor:
+    """Charbonnier distance of grey, and of gradients at full, half and quarter resolution (edges, thin lines)."""
+    loss = charbonnier(output - truth, beta)
     for factor in (1, 2, 4):
         o, t = (frames if factor == 1 else nnf.avg_pool2d(frames, factor) for frames in (output, truth))
         difference = o - t
-        edges = gradient_x(difference).abs().mean() + gradient_y(difference).abs().mean()
+        edges = charbonnier(gradient_x(difference), beta) + charbonnier(gradient_y(difference), beta)
         loss = loss + gradient_weight / 3 * edges
     return loss
 

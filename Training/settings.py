@@ -57,6 +57,8 @@ class TrainingSettings:
     average_decay: float = 0.999
     gain_low: float = 0.4
     gradient_weight: float = 1.0
+    loss_beta: float = 0.05
+    """Grey difference below which the supervised loss is quadratic."""
     network: dict[str, Any] = field(default_factory=dict)
     real: RealFrameSettings = field(default_factory=RealFrameSettings)
     threads: int = 1

@@ -185,7 +185,7 @@ def _one_step(run: Run, buffer: PairBuffer, frames: RealFrames) -> float:
     speckled, truth = (t.to(device, memory_format=torch.channels_last) for t in buffer.batch(rng))
     precision = torch.float16 if device.type == "cuda" else torch.bfloat16
     with torch.autocast(device.type, precision):
-        loss = supervised_loss(run.network(speckled).float(), truth, settings.gradient_weight)
+        loss = supervised_loss(run.network(speckled).float(), truth, settings.gradient_weight, settings.loss_beta)
         if run.is_adapting:
             if run.teacher is None:
                 run.teacher = copy.deepcopy(run.average)

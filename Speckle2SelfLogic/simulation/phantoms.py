@@ -29,9 +29,9 @@ def random_scene(shape_yx: tuple[int, int], rng: Rng) -> Scene:
     parts.add_inclusions(scene, rng, int(rng.integers(0, 5)))
     optional: tuple[tuple[float, Callable[[Scene, Rng], None]], ...] = (
         (0.6, parts.add_background_variation),
-        (0.45, parts.add_clumps),
+        (0.3, parts.add_clumps),
         (0.5, parts.add_skin),
-        (0.65, parts.add_glints),
+        (0.45, parts.add_glints),
         (0.55, add_random_vessel),
         (0.35, add_random_vessel),
         (0.4, parts.add_shadow),

@@ -82,7 +82,7 @@ def gaussian_line_db(distance_px: npt.NDArray[np.floating], sigma_px: float) -> 
 def add_interface(scene: Scene, rng: Rng, rows: Float32, level_db: float, *, doubled: bool) -> None:
     """Bright line along a boundary; ``doubled`` adds a parallel thinner one, like lumen-intima and media-adventitia."""
     y, _ = scene.grid()
-    sigma, strength = log_uniform(rng, 0.4, 2.5), float(rng.uniform(-14, 18))
+    sigma, strength = log_uniform(rng, 0.4, 2.5), float(rng.uniform(-10, 18))
     along = 1 + 0.35 * smooth_field(rng, (4, rows.size), float(rng.uniform(20, 120)))[0][None]
     tilt_loss = 8 * np.abs(np.gradient(rows))[None]
     lines = [(0.0, sigma, strength)]
@@ -112,7 +112,7 @@ def add_layers(scene: Scene, rng: Rng) -> None:
         level_db = base_db + 8 * float(rng.normal())
         step = sigmoid(below / log_uniform(rng, 0.3, 8))
         scene.blend(step, level_db + float(rng.uniform(-0.02, 0.02)) * below)
-        if rng.random() < 0.3:
+        if rng.random() < 0.2:
             add_striation(scene, rng, below > 0, angle)
         if rng.random() < 0.7:
             add_interface(scene, rng, rows, level_db, doubled=rng.random() < 0.35)
@@ -190,7 +190,7 @@ def add_glints(scene: Scene, rng: Rng) -> None:
         length_px=(1.5, 18),
         sigma_px=(0.4, 1.1),
     )
-    scene.reflect(scene.echogenicity_db + float(rng.uniform(4, 24)) + decibels(strands))
+    scene.reflect(scene.echogenicity_db + float(rng.uniform(7, 24)) + decibels(strands))
 
 
 def add_skin(scene: Scene, rng: Rng) -> None:

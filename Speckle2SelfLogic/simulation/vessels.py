@@ -85,12 +85,12 @@ def add_random_vessel(scene: Scene, rng: Rng) -> None:
     height, width = scene.shape_yx
     cy = float(rng.uniform(0.1, 0.9)) * height
     if rng.random() < 0.3:
-        radius = log_uniform(rng, 0.025 * height, 0.18 * height)
+        radius = log_uniform(rng, 0.04 * height, 0.18 * height)
         add_longitudinal_vessel(
             scene, rng, cy, radius, float(rng.uniform(-0.25, 0.25)), VesselAppearance.random(rng, radius)
         )
         return
-    rx = log_uniform(rng, 0.025 * width, 0.22 * width)
+    rx = log_uniform(rng, 0.05 * width, 0.22 * width)
     ry = rx * float(rng.uniform(0.55, 1.05))
     look = VesselAppearance.random(rng, min(rx, ry))
     add_transverse_vessel(scene, rng, (cy, float(rng.uniform(0, width))), (ry, rx), look)
