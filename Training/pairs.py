@@ -21,13 +21,17 @@ UInt16 = npt.NDArray[np.uint16]
 
 
 def random_settings(rng: Rng, oversampling: float) -> ImagingSettings:
-    """Draw a scanner. ``oversampling``: simulated pixels per pixel of the final frame."""
-    axial = log_uniform(rng, 0.5, 2.4) * max(0.8 * oversampling, 0.8)
+    """Draw a scanner. ``oversampling``: simulated pixels per pixel of the final frame.
+
+    Speckle is 1 to 8 pixels high and up to four times as wide (full width at half maximum of the autocorrelation), the
+    span of raw envelope frames to processed frames that vendors scale up.
+    """
+    axial = log_uniform(rng, 0.5, 3.4) * max(0.8 * oversampling, 0.8)
     kind = str(rng.choice(["log", "power", "soft_log"], p=[0.6, 0.2, 0.2]))
     dynamic_range = float(rng.uniform(40, 90 if kind == "soft_log" else 80))
     return ImagingSettings(
         axial_psf_px=axial,
-        lateral_psf_px=axial * float(rng.uniform(1, 3)),
+        lateral_psf_px=axial * float(rng.uniform(1, 3.6)),
         lateral_growth=float(rng.random()),
         focus_depth=float(rng.uniform(0, 0.6)),
         attenuation_db=float(rng.uniform(-4, 10)),
@@ -35,7 +39,7 @@ def random_settings(rng: Rng, oversampling: float) -> ImagingSettings:
         noise_growth=log_uniform(rng, 0.2, 30),
         noise_is_filtered=bool(rng.random() < 0.6),
         texture_std=float(rng.uniform(0.1, 1.1)) if rng.random() < 0.8 else 0.0,
-        texture_scale_px=log_uniform(rng, 1.5, 14) * oversampling,
+        texture_scale_px=log_uniform(rng, 1.5, 20) * oversampling,
         truth_blur=float(rng.uniform(0.5, 0.85)) / float(np.sqrt(2)),
         compression=Compression(
             kind=kind,  # type: ignore[arg-type]
