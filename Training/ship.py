@@ -62,13 +62,16 @@ def ship_checkpoint(checkpoint: Path, settings: TrainingSettings, recipe_file: P
     network = Despeckler(**settings.network)
     network.load_state_dict(state["average"])
     network.eval()
-    details = yaml.safe_load(CARD.read_text(encoding="utf-8")) | {
+    card = yaml.safe_load(CARD.read_text(encoding="utf-8"))
+    note = card.pop("recipe_note")
+    details = card | {
         "version": __version__,
         "network_settings": settings.network,
         "recipe": {
             "command": f"python -m Training.train_despeckler {recipe_file.as_posix()} --data FOLDER --ship",
             "settings": yaml.safe_load(recipe_file.read_text(encoding="utf-8")),
             "steps_done": state["step"],
+            "note": note,
         },
         "metrics": {"simulated_held_out": held_out_metrics(network, settings)},
     }
