@@ -11,8 +11,16 @@ from typing import Any
 
 from Speckle2SelfLogic import RESEARCH_USE
 from Speckle2SelfLogic.denoiser import Denoiser, DenoiseReport, ProgressCallback
-from Speckle2SelfLogic.errors import CancelledError, GeometryLossWarning, ImageFileError, Speckle2SelfError
-from Speckle2SelfLogic.io import check_writable, is_readable, read_image, write_image
+from Speckle2SelfLogic.errors import (
+    CancelledError,
+    GeometryLossWarning,
+    ImageFileError,
+    Speckle2SelfError,
+    UnsupportedImageError,
+)
+from Speckle2SelfLogic.image import UltrasoundImage
+from Speckle2SelfLogic.io import WRITABLE_SUFFIXES, check_writable, image_suffix, is_readable, read_image, write_image
+from Speckle2SelfLogic.outputs import check_free, file_errors, make_folder
 from Speckle2SelfLogic.simulation import Simulation
 
 
@@ -45,33 +53,30 @@ class FileResult:
 def plan(source: Path, target: Path, *, overwrite: bool = False) -> list[FileResult]:
     """Pair every input with its output, and check before any work that outputs can be written.
 
-    A folder as ``source`` gives a folder as ``target`` with the same names below it; files that are no images by their
-    name are left out.
+    A folder as ``source`` gives a folder as ``target`` (made if needed) with the same names below it; hidden files and
+    files that are no images are left out. DICOM files without an ending get ``.dcm``, ``.nhdr`` becomes ``.nrrd``.
 
     Raises
     ------
     ImageFileError
-        If there is nothing to read, an output exists already, or input and output are the same file.
+        If there is nothing to read, an output exists already, two inputs would share an output, or input and output
+        are the same.
     """
-    if not source.exists():
-        message = f"There is no file or folder '{source}'."
-        raise ImageFileError(message)
-    if source.is_dir():
-        pairs = [FileResult(path, target / path.relative_to(source)) for path in _images_below(source, target)]
-        if not pairs:
-            message = f"The folder '{source}' has no image files that can be read."
+    with file_errors(source):
+        if not source.exists():
+            message = f"There is no file or folder '{source}'."
             raise ImageFileError(message)
-    else:
-        pairs = [FileResult(source, target / source.name if target.is_dir() else target)]
-        check_writable(None, pairs[0].target)
+        is_folder = source.is_dir()
+    with file_errors(target):
+        if is_folder:
+            pairs = _plan_folder(source, target)
+        else:
+            pairs = [FileResult(source, target / source.name if target.is_dir() else target)]
+            check_writable(None, pairs[0].target)
     for pair in pairs:
-        if pair.target.exists():
-            if pair.target.samefile(pair.source):
-                message = f"Input and output are the same file '{pair.source}'; choose another output."
-                raise ImageFileError(message)
-            if not overwrite:
-                message = f"The output '{pair.target}' exists already; choose another name or allow overwriting."
-                raise ImageFileError(message)
+        check_free(pair.target, (pair.source,), overwrite=overwrite)
+    if is_folder:
+        make_folder(target)
     return pairs
 
 
@@ -85,10 +90,7 @@ def despeckle_file(
     image = read_image(pair.source)
     check_writable(image, pair.target)
     despeckled = denoiser.run(image, progress, is_cancelled)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", GeometryLossWarning)
-        write_image(despeckled.image, pair.target)
-    pair.notes += [str(warning.message) for warning in caught]
+    pair.notes += _write_with_notes(despeckled.image, pair.target)
     if not image.calibration.is_calibrated:
         pair.notes.append(f"Spacing is not calibrated: {image.calibration.reason}.")
     pair.report = despeckled.report
@@ -104,44 +106,102 @@ def despeckle_all(
     """Despeckle files one after the other. A file that fails carries its error; the others still go on."""
     for pair in pairs:
         try:
-            if len(pairs) > 1:
-                pair.target.parent.mkdir(parents=True, exist_ok=True)
-            yield despeckle_file(pair, denoiser, progress(pair) if progress else None, is_cancelled)
+            with file_errors(pair.source):
+                if len(pairs) > 1:
+                    make_folder(pair.target.parent)
+                despeckle_file(pair, denoiser, progress(pair) if progress else None, is_cancelled)
         except CancelledError:
             raise
         except Speckle2SelfError as error:
             pair.error = str(error)
-            yield pair
-        except OSError as error:
-            pair.error = f"The output '{pair.target}' cannot be written: {error.strerror or error}."
-            yield pair
+        yield pair
 
 
-def _images_below(folder: Path, target: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and target not in path.parents and is_readable(path):
-            yield path
-
-
-def write_simulation(simulation: Simulation, folder: Path, suffix: str, *, overwrite: bool = False) -> list[Path]:
-    """Write the images of a simulation as speckled, truth, lumen and wall with a suffix; returns the paths.
+def write_simulation(simulation: Simulation, paths: dict[str, Path]) -> list[str]:
+    """Write the images of a simulation to the paths of `simulation_paths`, all or none; returns notes on lost geometry.
 
     Raises
     ------
     ImageFileError
-        If a file exists already or cannot be written.
+        If a file cannot be written.
     """
-    images = {name: getattr(simulation, name) for name in ("speckled", "truth", "lumen", "wall")}
-    paths = [folder / f"{name}{suffix}" for name in images]
-    for path in paths:
-        if path.exists() and not overwrite:
-            message = f"The output '{path}' exists already; choose another folder or allow overwriting."
-            raise ImageFileError(message)
+    images = {name: getattr(simulation, name) for name in paths}
+    make_folder(next(iter(paths.values())).parent)
+    for name, path in paths.items():
+        check_writable(images[name], path)
+    notes: list[str] = []
+    written: list[Path] = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        message = f"The folder '{folder}' cannot be made: {error.strerror or error}."
-        raise ImageFileError(message) from error
-    for image, path in zip(images.values(), paths, strict=True):
-        write_image(image, path)
+        for name, path in paths.items():
+            notes += _write_with_notes(images[name], path)
+            written.append(path)
+    except BaseException:
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise
+    return notes
+
+
+def simulation_paths(folder: Path, suffix: str, *, overwrite: bool = False) -> dict[str, Path]:
+    """Return where the images of a simulation go, checked before anything is simulated or made.
+
+    Raises
+    ------
+    ImageFileError
+        If the suffix is of no format that can be written, or a file exists already.
+    """
+    paths = {name: folder / f"{name}{suffix}" for name in ("speckled", "truth", "lumen", "wall")}
+    for path in paths.values():
+        if image_suffix(path) not in WRITABLE_SUFFIXES:
+            message = f"Files cannot end in '{suffix}'; choose one of {', '.join(WRITABLE_SUFFIXES)}."
+            raise ImageFileError(message)
+        check_free(path, (), overwrite=overwrite)
     return paths
+
+
+def _plan_folder(source: Path, target: Path) -> list[FileResult]:
+    if target.exists() and not target.is_dir():
+        message = f"The output '{target}' is a file, but a folder of images needs a folder as output."
+        raise ImageFileError(message)
+    if target.resolve() == source.resolve():
+        message = f"Input and output are the same folder '{source}'; choose another output."
+        raise ImageFileError(message)
+    pairs = [
+        FileResult(path, target / _writable_name(path.relative_to(source))) for path in _images_below(source, target)
+    ]
+    if not pairs:
+        message = f"The folder '{source}' has no image files that can be read."
+        raise ImageFileError(message)
+    seen: dict[Path, Path] = {}
+    for pair in pairs:
+        if pair.target in seen:
+            message = f"'{seen[pair.target]}' and '{pair.source}' would both be written to '{pair.target}'; rename one."
+            raise ImageFileError(message)
+        seen[pair.target] = pair.source
+    return pairs
+
+
+def _images_below(folder: Path, target: Path) -> Iterator[Path]:
+    ours = target.resolve()
+    for path in sorted(folder.rglob("*")):
+        is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not is_hidden and path.is_file() and ours not in path.resolve().parents and is_readable(path):
+            yield path
+
+
+def _writable_name(name: Path) -> Path:
+    suffix = image_suffix(name)
+    if suffix in WRITABLE_SUFFIXES:
+        return name
+    return name.with_suffix(".nrrd") if suffix == ".nhdr" else name.with_name(f"{name.name}.dcm")
+
+
+def _write_with_notes(image: UltrasoundImage, path: Path) -> list[str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", GeometryLossWarning)
+        try:
+            write_image(image, path)
+        except MemoryError as error:
+            message = f"There is not enough memory to write '{path}'; crop the image or close other programs."
+            raise UnsupportedImageError(message) from error
+    return [str(warning.message) for warning in caught]

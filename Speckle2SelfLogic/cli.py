@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from Speckle2SelfLogic import RESEARCH_USE, __version__
-from Speckle2SelfLogic.errors import CancelledError, SettingsError, Speckle2SelfError
+from Speckle2SelfLogic.errors import CancelledError, SettingsError, Speckle2SelfError, WeightsError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,9 +54,9 @@ def denoise(
     from Speckle2SelfLogic.methods import load_method
 
     settings = DenoiseSettings(strength=strength, slice_axis=slice_axis, frames=_frame_range(frames))
-    pairs = plan(source, target, overwrite=overwrite)
     _limit_threads(threads)
     denoiser = Denoiser(load_method(model, device), settings)
+    pairs = plan(source, target, overwrite=overwrite)
     done, failed = 0, 0
     with _frame_progress(len(pairs)) as progress:
         for result in despeckle_all(pairs, denoiser, progress):
@@ -89,7 +90,7 @@ def compare(
         compare_file(
             source, target, methods=model, device=device, frame=frame, truth=truth, overwrite=overwrite, tell=tell
         )
-    _stderr().print(f"Report: {target}\n[dim]{RESEARCH_USE}[/dim]", soft_wrap=True)
+    _stderr().print(f"Report: {_plain(str(target))}\n[dim]{RESEARCH_USE}[/dim]", soft_wrap=True)
 
 
 @app.command()
@@ -105,18 +106,22 @@ def simulate(
     overwrite: Overwrite = False,
 ) -> None:
     """Simulate ultrasound with known truth: speckled, truth, lumen and wall images."""
-    from Speckle2SelfLogic.batch import write_simulation
+    from Speckle2SelfLogic.batch import simulation_paths, write_simulation
     from Speckle2SelfLogic.simulation import simulate as run
 
-    made = run(
-        phantom,
-        size_yx=(size, size),
-        frames=frames,
-        seed=seed,
-        geometry=geometry,  # type: ignore[arg-type]
-        dynamic_range_db=dynamic_range_db,
-    )
-    for path in write_simulation(made, target, suffix, overwrite=overwrite):
+    paths = simulation_paths(target, suffix, overwrite=overwrite)
+    with _interruptible():
+        made = run(
+            phantom,
+            size_yx=(size, size),
+            frames=frames,
+            seed=seed,
+            geometry=geometry,  # type: ignore[arg-type]
+            dynamic_range_db=dynamic_range_db,
+        )
+        notes = write_simulation(made, paths)
+    _show_notes(notes)
+    for path in paths.values():
         typer.echo(path)
 
 
@@ -130,26 +135,36 @@ def demo(
 
     with _spinner("Demo") as tell:
         report = run_demo(target, device=device, tell=tell)
-    _stderr().print(f"\nOpen [bold]{report}[/bold] in a browser.\n[dim]{RESEARCH_USE}[/dim]", soft_wrap=True)
+    _stderr().print(
+        f"\nOpen [bold]{_plain(str(report))}[/bold] in a browser.\n[dim]{RESEARCH_USE}[/dim]", soft_wrap=True
+    )
 
 
 @models.command("list")
 def list_models(as_json: AsJson = False) -> None:
     """List the models that can be used by name."""
-    from Speckle2SelfLogic.weights import DEFAULT_MODEL
-    from Speckle2SelfLogic.weights import list_models as cards
+    import json
 
-    if as_json:
-        for card in cards():
-            typer.echo(card.to_json())
-        return
     from rich.table import Table
 
+    from Speckle2SelfLogic.weights import DEFAULT_MODEL, find_model, model_names
+
     table = Table("name", "title", "network", "size", "licence")
-    for card in cards():
+    damaged = []
+    for model in model_names():
+        try:
+            card = find_model(model)
+        except WeightsError as error:
+            damaged.append(str(error))
+            continue
+        if as_json:
+            typer.echo(json.dumps(json.loads(card.to_json())))
         name = f"{card.name} (default)" if card.name == DEFAULT_MODEL else card.name
-        table.add_row(name, card.title, card.network, f"{card.bytes / 1e6:.1f} MB", card.licence)
-    _stdout().print(table)
+        cells = (name, card.title, card.network, f"{card.bytes / 1e6:.1f} MB", card.licence)
+        table.add_row(*map(_plain, cells))
+    if not as_json:
+        _stdout().print(table)
+    _show_notes(damaged)
 
 
 @models.command()
@@ -177,9 +192,9 @@ def add(
     name: Annotated[str | None, typer.Option(help="Name to use it by; default: the file's name.")] = None,
 ) -> None:
     """Check a weight file and keep a copy of it under a name."""
-    from Speckle2SelfLogic.weights import add_model
+    from Speckle2SelfLogic.methods import add_method
 
-    card = add_model(path, name)
+    card = add_method(path, name)
     typer.echo(f"Added model '{card.name}'.")
 
 
@@ -192,12 +207,17 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Show the v
 
 def main() -> None:
     """Run the command line; an expected failure is one sentence on standard error and exit status 1."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # being ended cleans up like Ctrl+C
     try:
         app()
     except CancelledError as error:
         _fail(str(error), 130)
     except Speckle2SelfError as error:
         _fail(str(error), 1)
+    except OSError as error:
+        _fail(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.", 1)
+    except MemoryError:
+        _fail("There is not enough memory for this image; crop it or close other programs.", 1)
 
 
 def _fail(sentence: str, status: int) -> None:
@@ -227,7 +247,7 @@ def _frame_range(text: str) -> tuple[int | None, int | None]:
     first, colon, end = text.partition(":")
     try:
         if not colon:
-            return int(first), int(first) + 1
+            return int(first), (int(first) + 1) or None
         return (int(first) if first else None), (int(end) if end else None)
     except ValueError as error:
         message = f"Frames must be given as FIRST:END, such as 10:20, but are '{text}'."
@@ -251,8 +271,8 @@ def _show_result(result: FileResult) -> None:
         return
     report = result.report
     console.print(
-        f"{result.target}: {report.processed} of {report.frames} frames in {report.seconds:.1f} s by {report.method}, "
-        f"{report.clipped_low + report.clipped_high} values clipped",
+        f"{_plain(str(result.target))}: {report.processed} of {report.frames} frames in {report.seconds:.1f} s "
+        f"by {report.method}, {report.clipped_low + report.clipped_high} values clipped",
         soft_wrap=True,
         highlight=False,
     )
@@ -260,8 +280,12 @@ def _show_result(result: FileResult) -> None:
     if report.skipped:
         first = report.skipped[0]
         notes.append(f"{len(report.skipped)} frames unchanged, the first is {first.frame}: {first.reason}")
+    _show_notes(notes)
+
+
+def _show_notes(notes: list[str]) -> None:
     for note in notes:
-        console.print(f"  [yellow]note:[/yellow] {_plain(note)}", soft_wrap=True, highlight=False)
+        _stderr().print(f"  [yellow]note:[/yellow] {_plain(note)}", soft_wrap=True, highlight=False)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -14,12 +15,13 @@ from Speckle2SelfLogic import __version__
 from Speckle2SelfLogic.denoiser import Denoiser
 from Speckle2SelfLogic.errors import GeometryError, ImageFileError, SettingsError
 from Speckle2SelfLogic.filters import FILTERS
-from Speckle2SelfLogic.frames import frames_view, grey_frame
+from Speckle2SelfLogic.frames import frames_view, grey_frame, grey_range_of
 from Speckle2SelfLogic.image import UltrasoundImage
 from Speckle2SelfLogic.intensity import GreyRange
 from Speckle2SelfLogic.io import read_image
 from Speckle2SelfLogic.methods import load_method
 from Speckle2SelfLogic.metrics import FIGURES, compare_frames
+from Speckle2SelfLogic.outputs import check_free
 from Speckle2SelfLogic.report import ComparisonCase, MethodResult, write_report
 from Speckle2SelfLogic.runtime import FrameDespeckler
 from Speckle2SelfLogic.weights import DEFAULT_MODEL
@@ -42,7 +44,7 @@ def software_line() -> str:
     )
 
 
-def single_frame(image: UltrasoundImage, frame: int | None = None, slice_axis: str = "auto") -> UltrasoundImage:
+def single_frame(image: UltrasoundImage, frame: int | None = None) -> UltrasoundImage:
     """Return one frame of an image as an image of its own, with the in-plane spacing; left out: the middle frame.
 
     Raises
@@ -50,7 +52,7 @@ def single_frame(image: UltrasoundImage, frame: int | None = None, slice_axis: s
     SettingsError
         If there is no such frame.
     """
-    frames = frames_view(image, slice_axis)
+    frames = frames_view(image)
     number = len(frames) // 2 if frame is None else frame
     if not 0 <= number < len(frames):
         message = f"Frame {number} was asked for, but the image has frames 0 to {len(frames) - 1}."
@@ -96,10 +98,13 @@ def compare_methods(
     if truth is not None and truth.pixels.shape[:2] != image.pixels.shape[:2]:
         message = f"The truth has {truth.pixels.shape[:2]} pixels, but the image has {image.pixels.shape[:2]}."
         raise GeometryError(message)
-    grey_range = GreyRange.of(image.pixels)
+    if truth is not None and truth.pixels.dtype != image.pixels.dtype:
+        message = f"The truth has pixels of type {truth.pixels.dtype}, but the image of {image.pixels.dtype}."
+        raise SettingsError(message)
+    grey_range = grey_range_of(image)
     input_yx = grey_values(image, grey_range)
     truth_yx = None if truth is None else grey_values(truth, grey_range)
-    spacing = (image.spacing_mm[1], image.spacing_mm[0]) if image.calibration.is_calibrated else None
+    spacing_mm_yx = (image.spacing_mm[1], image.spacing_mm[0]) if image.calibration.is_calibrated else None
 
     def figures(output_yx: Grey) -> Mapping[str, float | None]:
         return compare_frames(
@@ -107,7 +112,7 @@ def compare_methods(
             output_yx,
             data_range=WHITE,
             truth=truth_yx,
-            spacing_mm=None if spacing is None else (spacing[1], spacing[0]),
+            spacing_mm=None if spacing_mm_yx is None else (spacing_mm_yx[1], spacing_mm_yx[0]),
             lumen_mask=lumen,
             tissue_mask=None if lumen is None else _tissue_below(lumen),
         ).as_dict()
@@ -139,7 +144,7 @@ def compare_methods(
         truth_yx=truth_yx,
         lowest=0.0,
         highest=WHITE,
-        spacing_mm_yx=spacing,
+        spacing_mm_yx=spacing_mm_yx,
         calibration_reason=image.calibration.reason,
         results=tuple(results),
         input_figures=figures(input_yx),
@@ -165,19 +170,22 @@ def compare_file(
     tell: Tell = lambda _: None,
 ) -> None:
     """Compare methods on one frame of a file and write the report. Raises what reading, running and writing raise."""
-    if target.exists() and not overwrite:
-        message = f"The output '{target}' exists already; choose another name or allow overwriting."
+    if target.suffix.lower() not in (".html", ".htm"):
+        message = f"The report '{target}' must end in .html."
         raise ImageFileError(message)
-    if not target.parent.is_dir():
-        message = f"There is no folder '{target.parent}' to write the report into."
+    check_free(target, [source] if truth is None else [source, truth], overwrite=overwrite)
+    if not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
+        message = f"There is no folder '{target.parent}' that the report could be written into."
         raise ImageFileError(message)
     image = read_image(source)
     number = len(frames_view(image)) // 2 if frame is None else frame
+    truth_image = None if truth is None else read_image(truth)
+    truth_number = number if truth_image is not None and len(frames_view(truth_image)) > 1 else None
     case = compare_methods(
         single_frame(image, number),
         all_methods(methods, device),
         title=f"{source.name}, frame {number}",
-        truth=None if truth is None else single_frame(read_image(truth), None if frame is None else number),
+        truth=None if truth_image is None else single_frame(truth_image, truth_number),
         tell=tell,
     )
     write_report([case], target, title="Speckle reduction compared", figure_infos=FIGURES, software=software_line())

@@ -10,10 +10,11 @@ import numpy as np
 from Speckle2SelfLogic.comparison import Tell, all_methods, compare_methods, grey_values, single_frame, software_line
 from Speckle2SelfLogic.denoiser import Denoiser
 from Speckle2SelfLogic.errors import ImageFileError
+from Speckle2SelfLogic.frames import grey_range_of
 from Speckle2SelfLogic.image import UltrasoundImage
-from Speckle2SelfLogic.intensity import GreyRange
 from Speckle2SelfLogic.io import read_image, write_image
 from Speckle2SelfLogic.metrics import FIGURES
+from Speckle2SelfLogic.outputs import make_folder
 from Speckle2SelfLogic.report import ComparisonCase, save_side_by_side, write_report
 from Speckle2SelfLogic.simulation import simulate
 
@@ -45,8 +46,8 @@ def run_demo(folder: Path, *, device: str = "auto", tell: Tell = lambda _: None)
     pathlib.Path
         The report.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     methods = all_methods(device=device)
+    make_folder(folder)
     denoiser = Denoiser(methods[0])
 
     tell("despeckling the real ultrasound clip")
@@ -95,7 +96,7 @@ _CAROTID_TEXT = "Simulated transverse carotid artery. The truth is known exactly
 
 
 def _grey_clip(image: UltrasoundImage) -> list[np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
-    grey_range = GreyRange.of(image.pixels)
+    grey_range = grey_range_of(image)
     return [grey_values(single_frame(image, number), grey_range) for number in range(image.pixels.shape[0])]
 
 

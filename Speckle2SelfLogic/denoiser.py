@@ -16,11 +16,11 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from Speckle2SelfLogic.errors import CancelledError, SettingsError, UnsupportedImageError
-from Speckle2SelfLogic.frames import SLICE_AXES, GreyFrames, as_frames, frames_view, grey_frame
+from Speckle2SelfLogic.frames import SLICE_AXES, GreyFrames, as_frames, frames_view, grey_frame, grey_range_of
 from Speckle2SelfLogic.image import IntensityDomain, UltrasoundImage
 from Speckle2SelfLogic.intensity import Float32, GreyRange, Pixels
 from Speckle2SelfLogic.runtime import FrameDespeckler
-from Speckle2SelfLogic.sector import Sector, find_overlay, find_sector
+from Speckle2SelfLogic.sector import Sector, find_overlay, find_sector, without_surround
 
 Mask = npt.NDArray[np.bool_]
 ProgressCallback = Callable[[int, int], None]
@@ -85,8 +85,8 @@ class DenoiseReport:
     frames: int
     processed: int = 0
     skipped: list[SkippedFrame] = field(default_factory=list)
-    lowest: float = 0.0
-    highest: float = 0.0
+    black: float = 0.0
+    white: float = 0.0
     clipped_low: int = 0
     clipped_high: int = 0
     overlay_pixels: int = 0
@@ -133,18 +133,19 @@ class Denoiser:
         """
         started = time.perf_counter()
         frames = frames_view(image, self.settings.slice_axis)
-        grey_range = GreyRange.of(image.pixels)
+        grey_range = grey_range_of(image)
         if image.intensity is IntensityDomain.ENVELOPE:
             message = "This image is a linear envelope; log-compress it to B-mode before despeckling."
             raise UnsupportedImageError(message)
         report = DenoiseReport(self.method.name, self.settings.strength, len(frames))
-        report.lowest, report.highest = grey_range.lowest, grey_range.highest
+        report.black, report.white = grey_range.black, grey_range.white
+        earlier_messages = len(getattr(self.method, "messages", []))
         output = np.array(image.pixels)  # a writeable copy
         if self.settings.strength > 0:
             output_frames = as_frames(output, image, self.settings.slice_axis)
             self._fill(frames, output_frames, grey_range, report, progress, is_cancelled)
         report.seconds = time.perf_counter() - started
-        report.messages += getattr(self.method, "messages", [])
+        report.messages += getattr(self.method, "messages", [])[earlier_messages:]
         step = f"despeckled by {self.method.title} ({self.method.name}), strength {self.settings.strength:g}"
         return Despeckled(image.with_pixels(output, step), report)
 
@@ -199,12 +200,11 @@ class Denoiser:
         report: DenoiseReport,
     ) -> None:
         """Blend the answer into one frame of the output, in place, where the mask allows it."""
-        change = self.settings.strength * (answer_yx - frame.grey_yx)
+        change = self.settings.strength * (answer_yx - frame.grey_yx)[frame.mask_yx]
         channels = [np.s_[:, :]] if pixels.ndim == 2 else [np.s_[:, :, c] for c in range(3)]
         for channel in channels:
-            grey = grey_range.to_grey(pixels[channel])
-            restored, below, above = grey_range.restore((grey + change)[frame.mask_yx], pixels.dtype)
-            output[channel][frame.mask_yx] = restored
+            changed, below, above = grey_range.add(pixels[channel][frame.mask_yx], change)
+            output[channel][frame.mask_yx] = changed
             report.clipped_low += below
             report.clipped_high += above
 
@@ -219,7 +219,7 @@ class _PreparedFrame(NamedTuple):
 
 def _prepare(index: int, pixels: Pixels, find_overlays: bool, sector: Sector, grey_range: GreyRange) -> _PreparedFrame:
     grey = grey_frame(pixels, grey_range)
-    mask, overlay_pixels = sector.mask_yx, 0
+    mask, overlay_pixels = without_surround(sector.mask_yx, grey), 0
     if find_overlays and pixels.ndim == 3:
         overlay = find_overlay(grey_range.to_grey(pixels[..., :3]), data_range=1.0)
         overlay_pixels = int(overlay.sum())
@@ -227,7 +227,8 @@ def _prepare(index: int, pixels: Pixels, find_overlays: bool, sector: Sector, gr
             mask = mask & ~overlay
             if not overlay.all():
                 grey = _fill_from_neighbours(grey, overlay)
-    return _PreparedFrame(index, grey, mask, overlay_pixels, _why_empty(grey, mask))
+    empty_because = "low contrast: the whole image is noise at most" if grey_range.is_meaningless else ""
+    return _PreparedFrame(index, grey, mask, overlay_pixels, empty_because or _why_empty(grey, mask))
 
 
 def _why_empty(grey_yx: Float32, mask_yx: Mask) -> str:

@@ -42,6 +42,11 @@ def as_frames(pixels: Pixels, image: UltrasoundImage, slice_axis: str = "auto") 
     return pixels if leading == 1 else FlatFrames(pixels)  # type: ignore[return-value]
 
 
+def grey_range_of(image: UltrasoundImage) -> GreyRange:
+    """Choose the grey range of an image; an alpha channel has no part in it. Raises what `GreyRange.of` raises."""
+    return GreyRange.of(image.pixels[..., :3] if image.is_colour else image.pixels)
+
+
 def grey_frame(pixels: Pixels, grey_range: GreyRange) -> Float32:
     """Return one frame (Y, X) or (Y, X, C) as grey 0..1 (Y, X); colour becomes luminance."""
     grey = grey_range.to_grey(pixels)

@@ -1,8 +1,12 @@
-"""The stated policy for grey values: how pixels of any type become grey 0..1 for a method, and how they come back.
+"""The stated policy for grey values: how pixels of any type become grey for a method, and how the answer comes back.
 
-Unsigned 8-bit pixels use 0..255 as their range and floating-point pixels within 0..1 use 0..1. All other images use
-the smallest and largest value of the whole image (never of single frames, which would make a cine flicker). On the way
-back values are clipped to that range and rounded for whole-number types; what clipping changed is counted.
+Black and white. Unsigned 8-bit pixels use 0 and 255, floating-point pixels within 0..1 use 0 and 1. All other images
+use the 0.1 % and the 99.9 % quantile of the whole image (never of single frames, which would make a cine flicker), so
+that a single hot pixel does not push tissue into a corner of the range. Methods see grey between black and white only.
+
+The way back. What a method changed is added to the original pixels, so that whatever lies beyond black and white keeps
+its excess. The result is clipped to the smallest and largest value of the input (0 and 255, 0 and 1 in the first two
+cases) and rounded for whole-number types. Values that clipping moved by more than half an 8-bit grey level are counted.
 """
 
 from __future__ import annotations
@@ -17,13 +21,23 @@ from Speckle2SelfLogic.errors import UnsupportedImageError
 Float32 = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.generic]
 
+OUTLIERS = 0.001
+_SAMPLES = 1_000_000
+_FEWEST_LEVELS = 8
+_LOWEST_RELATIVE_SPAN = 1e-3
+
 
 @dataclass(frozen=True)
 class GreyRange:
-    """The pixel values that grey 0 and grey 1 stand for."""
+    """The pixel values that grey 0 and grey 1 stand for, and the limits of the output."""
 
+    black: float
+    white: float
     lowest: float
     highest: float
+    is_meaningless: bool = False
+    """Whether the values differ so little (fewer than 8 whole-number levels, or less than a thousandth of their size)
+    that there is noise and nothing else."""
 
     @classmethod
     def of(cls, pixels: Pixels) -> GreyRange:
@@ -39,7 +53,7 @@ class GreyRange:
             message = f"Pixels of type {pixels.dtype} cannot be despeckled; convert them to whole or real numbers."
             raise UnsupportedImageError(message)
         if pixels.dtype == np.uint8:
-            return cls(0.0, 255.0)
+            return cls(0.0, 255.0, 0.0, 255.0)
         lowest, highest = float(np.min(pixels)), float(np.max(pixels))
         if not np.isfinite((lowest, highest)).all():
             message = (
@@ -47,31 +61,39 @@ class GreyRange:
                 "for example by the lowest valid value, before despeckling."
             )
             raise UnsupportedImageError(message)
-        if not np.isfinite(highest - lowest):
+        span = highest - lowest
+        if not np.isfinite(span):
             message = f"The values of the image, {lowest:g} to {highest:g}, span too much; scale them down first."
             raise UnsupportedImageError(message)
         if kind == "f" and lowest >= 0 and highest <= 1:
-            return cls(0.0, 1.0)
-        return cls(lowest, highest)
+            return cls(0.0, 1.0, 0.0, 1.0)
+        is_meaningless = (kind in "ui" and span < _FEWEST_LEVELS) or (
+            span < _LOWEST_RELATIVE_SPAN * max(abs(lowest), abs(highest))
+        )
+        return cls(*_black_and_white(pixels, lowest, highest), lowest, highest, is_meaningless)
 
     @property
     def width(self) -> float:
-        """Difference of both ends; 1 for a constant image, which no method changes."""
-        return (self.highest - self.lowest) or 1.0
+        """Difference of white and black; 1 for a constant image, which no method changes."""
+        return (self.white - self.black) or 1.0
 
     def to_grey(self, pixels: Pixels) -> Float32:
-        """Return pixels as grey 0..1."""
-        return np.asarray((pixels.astype(np.float64) - self.lowest) / self.width, np.float32)
+        """Return pixels as grey, 0 at black and below, 1 at white and above."""
+        return np.asarray(np.clip((pixels.astype(np.float64) - self.black) / self.width, 0, 1), np.float32)
 
-    def restore(self, grey: npt.NDArray[np.floating], dtype: np.dtype[np.generic]) -> tuple[Pixels, int, int]:
-        """Return grey as pixels of a type, and how many values were clipped at the low and at the high end.
-
-        A value counts as clipped if clipping moved it by more than half an 8-bit grey level.
-        """
-        values = np.asarray(grey, np.float64)
-        tolerance = 0.5 / 255
-        below, above = int((values < -tolerance).sum()), int((values > 1 + tolerance).sum())
-        values = np.clip(values, 0, 1) * self.width + self.lowest
-        if dtype.kind in "ui":
+    def add(self, pixels: Pixels, change: npt.NDArray[np.floating]) -> tuple[Pixels, int, int]:
+        """Return pixels changed by a difference of grey, and how many values were clipped at the low and high end."""
+        values = pixels.astype(np.float64) + np.asarray(change, np.float64) * self.width
+        tolerance = 0.5 / 255 * self.width
+        below, above = int((values < self.lowest - tolerance).sum()), int((values > self.highest + tolerance).sum())
+        values = np.clip(values, self.lowest, self.highest)
+        if pixels.dtype.kind in "ui":
             values = np.round(values)
-        return values.astype(dtype), below, above
+        return values.astype(pixels.dtype), below, above
+
+
+def _black_and_white(pixels: Pixels, lowest: float, highest: float) -> tuple[float, float]:
+    step = max(1, pixels.size // _SAMPLES) | 1  # odd, so that it does not fall into step with rows
+    sample = pixels.reshape(-1)[::step] if pixels.flags.c_contiguous else pixels.ravel()[::step]
+    black, white = (float(v) for v in np.quantile(sample.astype(np.float64), (OUTLIERS, 1 - OUTLIERS)))
+    return (black, white) if white > black else (lowest, highest)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from Speckle2SelfLogic.errors import SettingsError
 from Speckle2SelfLogic.filters import FILTERS
+from Speckle2SelfLogic.model_card import ModelCard
 from Speckle2SelfLogic.runtime import FrameDespeckler, NetworkDespeckler
-from Speckle2SelfLogic.weights import DEFAULT_MODEL, list_models
+from Speckle2SelfLogic.weights import DEFAULT_MODEL, add_model, model_names
 
 
 def load_method(name_or_path: str = DEFAULT_MODEL, device: str = "auto") -> FrameDespeckler:
@@ -22,7 +23,7 @@ def load_method(name_or_path: str = DEFAULT_MODEL, device: str = "auto") -> Fram
     """
     if name_or_path in FILTERS:
         return FILTERS[name_or_path]
-    models = [card.name for card in list_models()]
+    models = model_names()
     if name_or_path not in models and not Path(name_or_path).is_file():
         message = (
             f"There is no method, model or weight file '{name_or_path}'; models are {', '.join(models) or 'none'}, "
@@ -30,3 +31,17 @@ def load_method(name_or_path: str = DEFAULT_MODEL, device: str = "auto") -> Fram
         )
         raise SettingsError(message)
     return NetworkDespeckler.load(name_or_path, device)
+
+
+def add_method(path: Path, name: str | None = None) -> ModelCard:
+    """Keep a copy of a weight file as a model that `load_method` finds by name. Raises what `add_model` raises.
+
+    Raises
+    ------
+    SettingsError
+        If the name is that of a classical filter.
+    """
+    if (name or path.stem.lower()) in FILTERS:
+        message = f"'{name or path.stem}' is the name of a filter; choose another name for the model."
+        raise SettingsError(message)
+    return add_model(path, name)

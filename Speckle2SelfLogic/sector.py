@@ -24,7 +24,7 @@ from Speckle2SelfLogic.overlay import (
     luminance,
 )
 
-__all__ = ["Sector", "Tint", "find_overlay", "find_sector", "find_tint", "luminance"]
+__all__ = ["Sector", "Tint", "find_overlay", "find_sector", "find_tint", "luminance", "without_surround"]
 
 GRID_SIDE = 200
 """The sector is found on a grid of about this many blocks on each side."""
@@ -58,8 +58,9 @@ def find_sector(frames: Iterable[Pixels], *, data_range: float) -> Sector:
     the frame border (black, or the grey or white of a user interface). The parts of the frame that hold signal
     are closed to convex outlines, so that anechoic lumens and shadows inside are included; letters, bars and scales
     are cut off because they are thin, sparse or, in a cine, do not move. An outline is accepted when most of it has
-    signal inside and none just outside. Otherwise, and whenever no surround is found, the whole frame is the sector:
-    leaving the surround in is harmless, while a mask border through tissue would show as a seam.
+    signal inside and none just outside. Otherwise, and whenever no surround is found, the whole frame is the sector,
+    since a mask border through tissue would show as a seam. Of the surround a little stays inside the outline, at the
+    concave side of a convex probe most; `without_surround` takes it out of the mask of a frame.
 
     Parameters
     ----------
@@ -111,6 +112,32 @@ def find_sector(frames: Iterable[Pixels], *, data_range: float) -> Sector:
     if mask.mean() > 0.97:
         return _whole_frame(highest.shape, "the surround is no more than a narrow rim")
     return _sector(mask, f"{chosen.found_by} inside a surround of value {shades[0]:g}.")
+
+
+def without_surround(mask_yx: Mask, grey_yx: FloatArray) -> Mask:
+    """Take what belongs to the surround out of a sector's mask, for one frame.
+
+    A method may bleed grey over the rim of the tissue; the surround must not change. Removed are pixels that have the
+    value just outside the mask (to one level of 255), are connected to it or to the border of the frame, and are not
+    mere gaps between speckle: the connection is at least three pixels wide.
+
+    Parameters
+    ----------
+    mask_yx, grey_yx
+        Mask of a sector, and a frame of grey 0..1, both of shape (Y, X).
+    """
+    outside = ~mask_yx
+    if not outside.any():
+        return mask_yx
+    rim = outside & ndimage.binary_dilation(mask_yx, BOX)
+    is_surround = np.abs(grey_yx - np.median(grey_yx[rim if rim.any() else outside])) <= ONE_LEVEL
+    wide = outside | ndimage.binary_opening(is_surround, BOX)
+    parts, count = ndimage.label(wide, BOX)
+    is_connected = np.zeros(count + 1, dtype=bool)
+    is_connected[np.unique(np.concatenate([parts[outside], _rim(parts)]))] = True
+    is_connected[0] = False
+    surround = ndimage.binary_dilation(is_connected[parts], BOX, iterations=2, mask=is_surround | outside)
+    return np.asarray(mask_yx & ~surround)
 
 
 def _sector(mask_yx: Mask, reason: str) -> Sector:

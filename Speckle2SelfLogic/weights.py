@@ -66,6 +66,11 @@ def user_models_folder() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "speckle2self" / "models"
 
 
+def model_names() -> tuple[str, ...]:
+    """Return the names of all models without reading their cards, so that a damaged card stops nothing else."""
+    return tuple(_card_paths())
+
+
 def list_models() -> tuple[ModelCard, ...]:
     """Return the cards of all models: the built-in ones by name, then the user's by name.
 

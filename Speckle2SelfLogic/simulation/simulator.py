@@ -74,7 +74,7 @@ def simulate(
     SettingsError
         For an unknown phantom or geometry, or sizes and counts out of range.
     """
-    _check(phantom, size_yx, frames, geometry)
+    _check(phantom, size_yx, frames, geometry, seed)
     rng = np.random.default_rng(seed)
     scanner = settings or _default_scanner(size_yx[0], dynamic_range_db)
     scene = PHANTOMS[phantom](size_yx, rng)
@@ -158,7 +158,7 @@ def _grey(frame_yx: Float32) -> npt.NDArray[np.uint8]:
     return np.asarray(np.round(frame_yx * 255), np.uint8)
 
 
-def _check(phantom: str, size_yx: tuple[int, int], frames: int, geometry: str) -> None:
+def _check(phantom: str, size_yx: tuple[int, int], frames: int, geometry: str, seed: int) -> None:
     if phantom not in PHANTOMS:
         message = f"There is no phantom '{phantom}'; choose one of {', '.join(PHANTOMS)}."
         raise SettingsError(message)
@@ -167,6 +167,9 @@ def _check(phantom: str, size_yx: tuple[int, int], frames: int, geometry: str) -
         raise SettingsError(message)
     if min(size_yx) < 32 or max(size_yx) > 4096:
         message = f"A simulated frame must have 32 to 4096 rows and columns, but {size_yx[0]} x {size_yx[1]} was asked."
+        raise SettingsError(message)
+    if seed < 0:
+        message = f"The seed must be 0 or more, but is {seed}."
         raise SettingsError(message)
     if frames < 1:
         message = f"The number of frames must be at least 1, but is {frames}."

@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import time
@@ -193,6 +194,102 @@ def test_outputs_are_kept_unless_overwriting_is_allowed(run, a_frame, tmp_path):
     assert "same file" in errors
 
 
+def test_a_folder_with_one_image_is_despeckled_too(run, a_frame, tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "a.png").write_bytes(a_frame.read_bytes())
+    (tmp_path / "one" / ".hidden.png").write_bytes(b"")
+    assert run("denoise", tmp_path / "one", tmp_path / "out", "-m", "median")[0] == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
+    status, _, errors = run("denoise", tmp_path / "one", tmp_path / "one", "-m", "median")
+    assert status == 1
+    assert "same folder" in errors
+    status, _, errors = run("denoise", tmp_path / "one", a_frame, "-m", "median")
+    assert status == 1
+    assert "needs a folder as output" in errors
+
+
+def test_outputs_inside_the_input_folder_are_not_taken_as_inputs(run, a_frame, tmp_path, monkeypatch):
+    monkeypatch.chdir(a_frame.parent)
+    assert run("denoise", ".", tmp_path / "res", "-m", "median")[0] == 0
+    (a_frame.parent / "x").mkdir()
+    assert run("denoise", ".", a_frame.parent / "x" / ".." / "res", "-m", "median", "--overwrite")[0] == 0
+    assert sorted(path.name for path in (tmp_path / "res").iterdir()) == ["frame.png"]
+
+
+def test_dicom_without_an_ending_gets_one(run, tmp_path):
+    from pydicom.data import get_testdata_file
+
+    (tmp_path / "in").mkdir()
+    source = Path(get_testdata_file("examples_rgb_color.dcm", download=False))
+    (tmp_path / "in" / "IM0001").write_bytes(source.read_bytes())
+    assert run("denoise", tmp_path / "in", tmp_path / "out", "-m", "median")[0] == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["IM0001.dcm"]
+
+
+@pytest.mark.parametrize("name", ["x [red] y.png", "x[bold]y[link=z].png", "mit Umlaut ü.png"])
+def test_names_are_shown_as_they_are(run, a_frame, tmp_path, name):
+    status, _, errors = run("denoise", a_frame, tmp_path / name, "-m", "median")
+    assert status == 0
+    assert name in errors
+    assert (tmp_path / name).exists()
+
+
+def test_a_name_that_is_too_long_is_one_sentence(run, a_frame, tmp_path):
+    status, _, errors = run("denoise", a_frame, tmp_path / ("a" * 300 + ".png"), "-m", "median")
+    assert status == 1
+    assert errors.startswith("Error: ")
+    assert "Traceback" not in errors
+
+
+def test_compare_never_replaces_an_input_or_another_kind_of_file(run, a_frame, tmp_path):
+    before = a_frame.read_bytes()
+    for target in (a_frame, tmp_path / "report.png"):
+        status, _, errors = run("compare", a_frame, target, "-m", "median", "--overwrite")
+        assert status == 1
+        assert "must end in .html" in errors
+    page = tmp_path / "page.html"
+    page.symlink_to(a_frame)
+    assert run("compare", a_frame, page, "-m", "median", "--overwrite")[0] == 1
+    assert a_frame.read_bytes() == before
+
+
+def test_a_damaged_card_of_another_model_stops_nothing(run, a_frame, tmp_path, monkeypatch):
+    monkeypatch.setenv("SPECKLE2SELF_MODELS", str(tmp_path))
+    (tmp_path / "broken.json").write_text("{")
+    assert run("denoise", a_frame, tmp_path / "clean.png")[0] == 0
+    status, output, errors = run("models", "list")
+    assert status == 0
+    assert "speckle2self-small" in output
+    assert "broken.json" in errors
+    rows = run("models", "list", "--json")[1].splitlines()
+    assert [json.loads(row)["name"] for row in rows] == ["speckle2self-small"]
+
+
+def test_a_model_cannot_take_the_name_of_a_filter(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("SPECKLE2SELF_MODELS", str(tmp_path / "models"))
+    torch.save(Despeckler().state_dict(), tmp_path / "w.pt")
+    status, _, errors = run("models", "add", tmp_path / "w.pt", "--name", "median")
+    assert status == 1
+    assert "name of a filter" in errors
+
+
+@pytest.mark.parametrize("options", [["--seed", "-1"], ["--suffix", ".xyz"], ["--phantom", "x"], ["--suffix", ".jpg"]])
+def test_a_simulation_that_is_refused_leaves_nothing_half_done(run, tmp_path, options):
+    arguments = ["--frames", "2"] if ".jpg" in options else []
+    status, output, errors = run("simulate", tmp_path / "new", "--size", "64", *options, *arguments)
+    assert status == 1
+    assert output == ""
+    assert errors.startswith("Error: ")
+    assert not list(tmp_path.rglob("speckled*"))
+
+
+def test_simulating_to_png_says_that_geometry_is_lost(run, tmp_path):
+    status, _, errors = run("simulate", tmp_path / "new", "--size", "64", "--suffix", ".png")
+    assert status == 0
+    assert "spacing" in errors
+    assert "warnings.warn" not in errors
+
+
 def test_an_output_folder_that_is_missing_is_named(run, a_frame, tmp_path):
     status, _, errors = run("denoise", a_frame, tmp_path / "nowhere" / "clean.png")
     assert status == 1
@@ -298,15 +395,16 @@ def test_two_thousand_frames_need_little_more_memory_than_the_cine_itself():
     assert float(result.stdout) < 2.5 * 18
 
 
-def test_interrupting_leaves_no_output(a_frame, tmp_path):
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupting_leaves_no_output(a_frame, tmp_path, signal_number):
     frames = np.repeat(np.asarray(Image.open(a_frame))[None], 400, axis=0)
     SimpleITK.WriteImage(SimpleITK.GetImageFromArray(np.ascontiguousarray(frames)), tmp_path / "cine.nrrd")
     folder = tmp_path / "out"
     folder.mkdir()
     command = [sys.executable, "-m", "Speckle2SelfLogic", "denoise", tmp_path / "cine.nrrd", folder / "clean.nrrd"]
     with subprocess.Popen([*command, "-m", "obnlm"], stderr=subprocess.PIPE, text=True) as process:
-        time.sleep(5)
-        process.send_signal(2)
+        time.sleep(4)
+        process.send_signal(signal_number)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Cancelled" in errors

@@ -87,13 +87,13 @@ def test_strength_zero_returns_the_input_bit_for_bit(pixels):
     ),
     dtype=st.sampled_from([np.float32, np.float64, np.int32]),
 )
-def test_output_is_finite_and_stays_in_the_range_that_is_reported(pixels, dtype):
+def test_output_is_finite_and_stays_in_its_range(pixels, dtype):
     values = pixels.astype(dtype)
     output, report = Denoiser(Offset(0.3)).run(UltrasoundImage(values))
-    tolerance = 1e-6 * (report.highest - report.lowest)
+    stays_within = (0, 1) if (report.black, report.white) == (0, 1) else (values.min(), values.max())
     assert np.isfinite(output.pixels).all()
-    assert output.pixels.min() >= report.lowest - tolerance
-    assert output.pixels.max() <= report.highest + tolerance
+    assert output.pixels.min() >= stays_within[0]
+    assert output.pixels.max() <= stays_within[1]
 
 
 def test_strength_blends_input_and_answer():
@@ -113,7 +113,7 @@ def test_16_bit_negative_values_keep_their_type_and_range():
     pixels = np.random.default_rng(1).integers(-1200, 900, (32, 32)).astype(np.int16)
     output, report = Denoiser(Blur()).run(UltrasoundImage(pixels))
     assert output.pixels.dtype == np.int16
-    assert (report.lowest, report.highest) == (pixels.min(), pixels.max())
+    assert pixels.min() <= report.black < report.white <= pixels.max()
     assert abs(float(output.pixels.mean()) - float(pixels.mean())) < 20
 
 
@@ -244,6 +244,19 @@ def test_outside_the_sector_nothing_changes():
     assert 0.3 < report.sector_share < 0.8
 
 
+def test_the_rim_of_a_simulated_fan_does_not_bleed_into_the_surround():
+    from Speckle2SelfLogic.simulation import simulate
+    from Speckle2SelfLogic.simulation.scan import FanGeometry
+
+    image = simulate("carotid", size_yx=(256, 320), geometry="fan", seed=3).speckled
+    output, report = Denoiser(Offset(0.2)).run(image)
+    outside = ~ndimage.binary_dilation(FanGeometry((256, 320)).mask_yx())
+    assert (output.pixels[outside] != image.pixels[outside]).sum() <= 20
+    inside = ndimage.binary_erosion(FanGeometry((256, 320)).mask_yx(), iterations=3)
+    assert (output.pixels[inside] != image.pixels[inside]).mean() > 0.97
+    assert report.sector_share < 1
+
+
 def test_impossible_settings_are_named():
     for options, part in (
         ({"strength": 1.5}, "between 0 and 1"),
@@ -255,6 +268,45 @@ def test_impossible_settings_are_named():
 
 
 def test_grey_range_follows_the_stated_policy():
-    assert GreyRange.of(np.array([[3, 9]], np.uint8)) == GreyRange(0, 255)
-    assert GreyRange.of(np.array([[0.2, 0.9]])) == GreyRange(0, 1)
-    assert GreyRange.of(np.array([[-5, 900]], np.int16)) == GreyRange(-5, 900)
+    assert GreyRange.of(np.array([[3, 9]], np.uint8)) == GreyRange(0, 255, 0, 255)
+    assert GreyRange.of(np.array([[0.2, 0.9]])) == GreyRange(0, 1, 0, 1)
+    ramp = np.arange(-1000, 1001, dtype=np.int16)
+    assert GreyRange.of(ramp) == GreyRange(-998, 998, -1000, 1000)
+
+
+def test_one_hot_pixel_neither_disturbs_the_tissue_nor_is_lost():
+    pixels = np.random.default_rng(1).integers(-1000, -745, (3, 64, 64)).astype(np.int16)
+    hot = pixels.copy()
+    hot[1, 30, 30] = 30000
+    without, _ = Denoiser(Blur()).run(UltrasoundImage(pixels, "TYX"))
+    output, report = Denoiser(Blur()).run(UltrasoundImage(hot, "TYX"))
+    assert report.processed == 3
+    assert output.pixels[1, 30, 30] > 29000
+    np.testing.assert_allclose(output.pixels[0].astype(int), without.pixels[0], atol=3)
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        3000 + np.random.default_rng(0).integers(0, 3, (20, 20)).astype(np.uint16),
+        500 + 0.001 * np.random.default_rng(0).normal(size=(20, 20)),
+    ],
+)
+def test_noise_on_a_level_is_not_content(noise):
+    output, report = Denoiser(Blur()).run(UltrasoundImage(noise))
+    np.testing.assert_array_equal(output.pixels, noise)
+    assert "low contrast" in report.skipped[0].reason
+
+
+def test_a_small_strength_changes_little_and_nothing_by_rounding():
+    pixels = np.random.default_rng(2).normal(0, 1e6, (32, 32))
+    output = Denoiser(Blur(), DenoiseSettings(strength=1e-9)).run(UltrasoundImage(pixels)).image.pixels
+    assert 0 < np.abs(output - pixels).max() < 1e-9 * np.ptp(pixels)
+
+
+def test_alpha_has_no_part_in_the_grey_range():
+    grey = np.random.default_rng(3).integers(100, 744, (32, 32)).astype(np.uint16)
+    pixels = np.dstack([grey, grey, grey, np.full_like(grey, 65535)])
+    _, report = Denoiser(Blur()).run(UltrasoundImage(pixels, "YXC"))
+    assert report.processed == 1
+    assert report.white < 800
