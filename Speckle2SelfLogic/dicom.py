@@ -20,6 +20,7 @@ from Speckle2SelfLogic import integrity
 from Speckle2SelfLogic.dicom_geometry import frame_count, frame_geometry
 from Speckle2SelfLogic.errors import ImageFileError, Speckle2SelfError, UnsupportedImageError
 from Speckle2SelfLogic.image import Pixels, Provenance, UltrasoundImage
+from Speckle2SelfLogic.quiet import quiet_libraries
 
 _PHOTOMETRIC = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
 _PIXEL_TAGS = ((0x7FE0, 0x0008), (0x7FE0, 0x0009), (0x7FE0, 0x0010))
@@ -34,6 +35,9 @@ def read_dicom(path: Path) -> UltrasoundImage:
     evenly spaced positions a volume ``ZYX``. Palette and YBR colours become RGB; MONOCHROME1 is inverted, so that
     higher values are brighter; a modality LUT or rescale slope that is not the identity is applied. The history of the
     image says so. Spacing comes from the ultrasound region, see `dicom_geometry.frame_geometry`.
+
+    A file is whole if the pixels of all its frames are: the end mark of compressed pixels and the padding behind the
+    pixels may be missing, as in files that real machines and archives send.
 
     Raises
     ------
@@ -77,9 +81,11 @@ def _plain_errors(path: Path) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except Speckle2SelfError:
+    except (Speckle2SelfError, MemoryError):
         raise
     except Exception as error:  # a parser or decoder that meets damaged bytes may raise anything
+        if "Unable to allocate" in str(error):  # pydicom has put NumPy's MemoryError into words
+            raise MemoryError from error
         if "missing dependencies" in str(error):
             message = f"'{path}' needs a decoder that is not installed: pip install \"speckle2self[dicom]\"."
             raise UnsupportedImageError(message) from error
@@ -157,10 +163,11 @@ def _decoded(path: Path, source: Path | pydicom.Dataset, dataset: pydicom.Datase
     decoded = (_as_shown(frame, dataset) for frame in islice(iter_pixels(source), frames))
     pixels: Pixels | None = None
     count = 0
-    for count, frame in enumerate(decoded, start=1):
-        if pixels is None:
-            pixels = np.empty((frames, *frame.shape), frame.dtype)
-        pixels[count - 1] = frame
+    with quiet_libraries():
+        for count, frame in enumerate(decoded, start=1):
+            if pixels is None:
+                pixels = np.empty((frames, *frame.shape), frame.dtype)
+            pixels[count - 1] = frame
     if pixels is None or count < frames:
         message = f"'{path}' is truncated: it declares {frames} frames, but holds {count}."
         raise ImageFileError(message)

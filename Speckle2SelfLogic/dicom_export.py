@@ -78,7 +78,7 @@ def write_dicom(image: UltrasoundImage, path: Path) -> None:
             _describe_derivation(image, derived)
             _set_pixels(image, derived)
             pydicom.dcmwrite(path, derived, enforce_file_format=True, implicit_vr=False, little_endian=True)
-        except OSError:
+        except (OSError, MemoryError):
             raise
         except Exception as error:  # pydicom raises many kinds for elements that it cannot write again
             message = f"'{path.name}' could not be derived from '{source}': {integrity.reason(error)}."

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import math
 import os
+import stat
 import struct
 import zlib
 from collections.abc import Iterator
@@ -63,10 +64,14 @@ class NiftiHeader:
 
 
 def check_file(path: Path) -> None:
-    """Raise `ImageFileError` unless the path is an existing file that may be read and is not empty."""
+    """Raise `ImageFileError` unless the path is an existing regular file that may be read and is not empty."""
     try:
-        if path.is_dir():
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
             message = f"'{path}' is a folder, not an image file."
+            raise ImageFileError(message)
+        if not stat.S_ISREG(mode):  # opening a pipe would wait for ever
+            message = f"'{path}' is not a regular file, so it cannot be read as an image."
             raise ImageFileError(message)
         with path.open("rb") as stream:
             is_empty = not stream.read(1)
@@ -160,16 +165,7 @@ def check_metaimage(path: Path) -> Fields:
     ImageFileError
         If it is no MetaImage, is damaged or truncated, or its data file is missing.
     """
-    fields: Fields = {}
-    with path.open("rb") as stream:
-        for line in _lines(stream):
-            key, equals, value = line.partition("=")
-            if not fields and not (equals and key.strip().isalnum()):
-                raise _wrong_content(path, "MetaImage")
-            fields[key.strip().lower()] = value.strip()
-            if key.strip().lower() == "elementdatafile":
-                break
-        offset = stream.tell()
+    fields, offset = metaimage_fields(path)
     if "elementdatafile" not in fields or "dimsize" not in fields:
         message = f"'{path}' is truncated: its MetaImage header is not complete."
         raise ImageFileError(message)
@@ -189,18 +185,35 @@ def check_metaimage(path: Path) -> Fields:
     return fields
 
 
+def metaimage_fields(path: Path) -> tuple[Fields, int]:
+    """Return the fields of a MetaImage header, lower case, and where in the file it ends; `ImageFileError` if none."""
+    fields: Fields = {}
+    with path.open("rb") as stream:
+        for line in _lines(stream):
+            key, equals, value = line.partition("=")
+            if not fields and not (equals and key.strip().isalnum()):
+                raise _wrong_content(path, "MetaImage")
+            fields[key.strip().lower()] = value.strip()
+            if key.strip().lower() == "elementdatafile":
+                break
+        offset = stream.tell()
+    return fields, offset
+
+
 def check_nifti(path: Path) -> NiftiHeader:
     """Check that a NIfTI-1 file holds what its header declares; a compressed one is unpacked to its end for that.
 
     Raises
     ------
     ImageFileError
-        If it is no NIfTI-1 file, is damaged or truncated, or a spatial axis has the spacing zero.
+        If it is no NIfTI-1 file, is damaged or truncated, a spatial axis has the spacing zero, or the ending of its
+        name is wrong about its compression.
     UnsupportedImageError
         If it is a NIfTI-2 file.
     """
     with _unpacking(path), open_nifti(path) as stream:
         header, bits = _parse_nifti(path, stream.read(348))
+        _check_packing(path, is_packed=isinstance(stream, gzip.GzipFile))
         declared = header.pixel_offset + math.prod(header.shape) * bits // 8
         check_memory(path, declared)
         actual = 348
@@ -220,6 +233,15 @@ def open_nifti(path: Path) -> Iterator[BinaryIO]:
         yield cast("BinaryIO", unpacked)
 
 
+def _check_packing(path: Path, *, is_packed: bool) -> None:
+    """Refuse a NIfTI file whose name is wrong about its compression, which the NIfTI library goes by."""
+    if is_packed == path.name.lower().endswith(".gz"):
+        return
+    state, ending = ("compressed", ".nii.gz") if is_packed else ("not compressed", ".nii")
+    message = f"'{path}' is {state}, although its name says otherwise; rename it so that it ends in {ending}."
+    raise ImageFileError(message)
+
+
 def _parse_nifti(path: Path, raw: bytes) -> tuple[NiftiHeader, int]:
     """Return the header and the bits in a voxel (Cox et al. 2004, *nifti1.h*)."""
     order = "<" if raw[:4] in (b"\x5c\x01\0\0", b"\x1c\x02\0\0") else ">"
@@ -228,6 +250,11 @@ def _parse_nifti(path: Path, raw: bytes) -> tuple[NiftiHeader, int]:
         raise UnsupportedImageError(message)
     if len(raw) < 348 or struct.unpack_from(order + "i", raw)[0] != 348 or raw[344:347] not in (b"n+1", b"ni1"):
         raise _wrong_content(path, "NIfTI")
+    if raw[344:347] == b"ni1":
+        message = (
+            f"'{path}' is the header of a NIfTI pair (.hdr and .img), which is not supported; save it as one file."
+        )
+        raise ImageFileError(message)
     count, *extent = struct.unpack_from(order + "8h", raw, 40)
     kind, bits = struct.unpack_from(order + "2h", raw, 70)
     spacing = struct.unpack_from(order + "7f", raw, 80)

@@ -5,7 +5,9 @@ The libraries behind the formats are loaded when the first file of that format i
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -16,6 +18,7 @@ import numpy as np
 from Speckle2SelfLogic import integrity
 from Speckle2SelfLogic.errors import GeometryLossWarning, ImageFileError, UnsupportedImageError
 from Speckle2SelfLogic.image import Calibration, Pixels, Provenance, UltrasoundImage
+from Speckle2SelfLogic.plain_errors import is_text, one_sentence
 
 _VOLUME_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd", ".nii", ".nii.gz")
 _PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
@@ -59,15 +62,20 @@ def read_image(path: str | os.PathLike[str]) -> UltrasoundImage:
     Raises
     ------
     ImageFileError
-        If the file is missing, empty, damaged, truncated, or of no known format.
+        If the file is missing, empty, damaged, truncated, or of no known format, or cannot be reached.
     UnsupportedImageError
-        If its pixels are of a kind that an ultrasound image cannot have (complex, vectors, objects).
+        If its pixels are of a kind that an ultrasound image cannot have (complex, vectors, objects), or do not fit
+        into memory.
     """
-    file_path = Path(path)
+    with one_sentence(path, "cannot be read"):
+        return _read(Path(path))
+
+
+def _read(file_path: Path) -> UltrasoundImage:
     integrity.check_file(file_path)
     suffix = image_suffix(file_path)
     if not is_readable(file_path):
-        message = f"'{path}' is of no known image format; use one of {', '.join(READABLE_SUFFIXES)}."
+        message = f"'{file_path}' is of no known image format; use one of {', '.join(READABLE_SUFFIXES)}."
         raise ImageFileError(message)
     if suffix in _DICOM_SUFFIXES or suffix not in READABLE_SUFFIXES:
         from Speckle2SelfLogic.dicom import read_dicom
@@ -79,6 +87,9 @@ def read_image(path: str | os.PathLike[str]) -> UltrasoundImage:
         from Speckle2SelfLogic.picture_files import read_picture
 
         return read_picture(file_path)
+    if not is_text(file_path):  # ITK ends the process
+        message = f"'{file_path}' cannot be read: its name holds bytes that are not UTF-8 text; rename it."
+        raise ImageFileError(message)
     from Speckle2SelfLogic.volume_files import read_volume
 
     return read_volume(file_path, suffix)
@@ -97,17 +108,33 @@ def check_writable(image: UltrasoundImage | None, path: str | os.PathLike[str]) 
     Raises
     ------
     ImageFileError
-        If the ending is not one of `WRITABLE_SUFFIXES`, the folder is missing or cannot be written to, or the format
-        cannot hold the image.
+        If the ending is not one of `WRITABLE_SUFFIXES`, the name is no text or too long, the folder is missing or
+        cannot be written to, what is there is not a regular file, or the format cannot hold the image.
     """
+    with one_sentence(path, "cannot be written"):
+        _check_target(path)
+        target, suffix = Path(path), image_suffix(path)
+        if image is not None and (why_not := _refusal(image, target, suffix)):
+            message = f"'{path}' cannot be written: {_FORMAT_NAMES.get(suffix, suffix[1:].upper())} {why_not}."
+            raise ImageFileError(message)
+
+
+def _check_target(path: str | os.PathLike[str]) -> None:
     target, suffix = Path(path), image_suffix(path)
     if suffix not in WRITABLE_SUFFIXES:
         message = f"'{path}' cannot be written: its ending must be one of {', '.join(WRITABLE_SUFFIXES)}."
         raise ImageFileError(message)
-    if target.is_dir():
+    if not is_text(target):  # ITK ends the process
+        message = f"'{path}' cannot be written: its name holds bytes that are not UTF-8 text."
+        raise ImageFileError(message)
+    mode, folder_mode = _file_mode(target), _file_mode(target.parent)
+    if stat.S_ISDIR(mode):
         message = f"'{path}' cannot be written: it is a folder."
         raise ImageFileError(message)
-    if not target.parent.is_dir():
+    if mode and not stat.S_ISREG(mode):
+        message = f"'{path}' cannot be written: it is not a regular file, and would be replaced by one."
+        raise ImageFileError(message)
+    if not stat.S_ISDIR(folder_mode):
         message = f"'{path}' cannot be written: the folder '{target.parent}' does not exist."
         raise ImageFileError(message)
     try:
@@ -116,18 +143,32 @@ def check_writable(image: UltrasoundImage | None, path: str | os.PathLike[str]) 
     except OSError as error:
         message = f"'{path}' cannot be written: the folder '{target.parent}' is not writable."
         raise ImageFileError(message) from error
-    if target.exists() and not os.access(target, os.W_OK):
+    if mode and not os.access(target, os.W_OK):
         message = f"'{path}' cannot be written: the file exists and is protected."
         raise ImageFileError(message)
     raw = target.with_suffix(".raw")
-    if suffix == ".mhd" and raw.exists() and not target.exists():
+    if suffix == ".mhd" and (raw_mode := _file_mode(raw)) and not (stat.S_ISREG(raw_mode) and _names(target, raw.name)):
         message = (
             f"'{path}' cannot be written: its data file '{raw.name}' would replace another file; write .mha instead."
         )
         raise ImageFileError(message)
-    if image is not None and (why_not := _refusal(image, target, suffix)):
-        message = f"'{path}' cannot be written: {_FORMAT_NAMES.get(suffix, suffix[1:].upper())} {why_not}."
-        raise ImageFileError(message)
+
+
+def _file_mode(path: Path) -> int:
+    """Return kind and permissions of a file or folder; 0 if there is none. Any other failure is an `OSError`."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+
+
+def _names(header: Path, data_file: str) -> bool:
+    """Whether there is a MetaImage header that names a data file as its own."""
+    try:
+        fields, _ = integrity.metaimage_fields(header)
+    except (OSError, ImageFileError):
+        return False
+    return fields.get("elementdatafile") == data_file
 
 
 def write_image(image: UltrasoundImage, path: str | os.PathLike[str]) -> None:
@@ -139,6 +180,8 @@ def write_image(image: UltrasoundImage, path: str | os.PathLike[str]) -> None:
     ------
     ImageFileError
         As `check_writable`, or if writing fails (for example because the disk is full); no file is left then.
+    UnsupportedImageError
+        If there is not enough memory to write the image.
 
     Warns
     -----
@@ -149,15 +192,14 @@ def write_image(image: UltrasoundImage, path: str | os.PathLike[str]) -> None:
     target, suffix = Path(path), image_suffix(path)
     lost = _lost_geometry(image, suffix)
     writer = _writer(suffix)
-    try:
-        with tempfile.TemporaryDirectory(prefix=".speckle2self-", dir=target.parent) as folder:
-            draft = Path(folder) / target.name
-            lost += writer(image, draft)
-            for file in sorted(Path(folder).iterdir(), key=lambda written: written == draft):  # the header comes last
-                file.replace(target.parent / file.name)
-    except OSError as error:
-        message = f"'{path}' could not be written: {integrity.reason(error)}."
-        raise ImageFileError(message) from error
+    with (
+        one_sentence(path, "could not be written", image.pixels.nbytes),
+        tempfile.TemporaryDirectory(prefix=".speckle2self-", dir=target.parent) as folder,
+    ):
+        draft = Path(folder) / target.name
+        lost += writer(image, draft)
+        for file in sorted(Path(folder).iterdir(), key=lambda written: written == draft):  # the header comes last
+            file.replace(target.parent / file.name)
     if lost:
         names = " and ".join(filter(None, (", ".join(lost[:-1]), lost[-1])))
         message = f"'{target.name}' cannot hold the {names} of the image, which is lost in this file; NRRD keeps it."
@@ -197,7 +239,8 @@ def _writer(suffix: str) -> Callable[[UltrasoundImage, Path], tuple[str, ...]]:
 
             write_dicom(image, path)
         else:
-            np.save(path, image.pixels, allow_pickle=False)
+            with path.open("wb") as stream:  # given a name, NumPy would add a lower-case ending to it
+                np.save(stream, image.pixels, allow_pickle=False)
         return ()
 
     return write
@@ -242,7 +285,11 @@ def _npy_pixels(path: Path) -> Pixels:
             raise UnsupportedImageError(message) from error
         message = f"'{path}' is damaged, truncated or not a NPY file ({integrity.reason(error)})."
         raise ImageFileError(message) from error
-    except (OSError, EOFError, SyntaxError, TypeError, KeyError, OverflowError) as error:
+    except OSError as error:
+        if error.errno == errno.ENOMEM:
+            raise MemoryError from error
+        raise
+    except (EOFError, SyntaxError, TypeError, KeyError, OverflowError) as error:
         message = f"'{path}' is damaged, truncated or not a NPY file."
         raise ImageFileError(message) from error
     if mapped.dtype.kind not in "iuf":

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from Speckle2SelfLogic import integrity
+from Speckle2SelfLogic import integrity, picture_integrity
 from Speckle2SelfLogic.errors import ImageFileError, Speckle2SelfError, UnsupportedImageError
 from Speckle2SelfLogic.image import Calibration, Pixels, Provenance, UltrasoundImage
 
@@ -40,7 +40,8 @@ def read_picture(path: Path) -> UltrasoundImage:
 
     Palette and CMYK colours are expanded to RGB, 1-bit pixels to 0 and 255, and an alpha channel that is opaque
     everywhere is taken from a grey picture; the history says so. An EXIF orientation is not applied (and noted): the
-    pixels stay as the machine stored them.
+    pixels stay as the machine stored them. A TIFF file is whole if the pixels and the directories of all its pages are;
+    padding behind them may be missing.
 
     Raises
     ------
@@ -53,8 +54,10 @@ def read_picture(path: Path) -> UltrasoundImage:
         file_format = "JPEG" if picture.format == "MPO" else str(picture.format)
         _check_depth(path, picture)
         notes = _notes(picture)
-        page_count = getattr(picture, "n_frames", 1) if file_format == "TIFF" else 1
+        page_count = picture_integrity.check_tiff_pages(path) if file_format == "TIFF" else 1
         pixels = _page(path, picture)
+        if file_format == "PNG":
+            picture_integrity.check_png_end(path)
         if page_count > 1:
             pixels = _pages(path, picture, pixels, page_count)
     axes = {2: "YX", 3: "TYX" if page_count > 1 else "YXC", 4: "TYXC"}[pixels.ndim]
@@ -117,7 +120,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
                     warnings.filterwarnings("error", message="Corrupt EXIF data")
                 with Image.open(stream, formats=sorted(set(_FORMATS.values()))) as picture:
                     yield picture
-    except Speckle2SelfError:
+    except (Speckle2SelfError, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         message = (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,7 @@ import SimpleITK
 from Speckle2SelfLogic import integrity
 from Speckle2SelfLogic.errors import ImageFileError, UnsupportedImageError
 from Speckle2SelfLogic.image import AXES, UNKNOWN_SPACING, Calibration, Pixels, Provenance, UltrasoundImage
+from Speckle2SelfLogic.quiet import quiet_libraries
 
 ONE_MILLIMETRE = Calibration(
     is_calibrated=False, reason="the file's spacing is 1.0, which usually means that it was never set"
@@ -32,6 +35,8 @@ _UNCALIBRATED_KEY = "Speckle2SelfUncalibrated"
 _LONGEST_TEXT = 1000
 _PIXEL_KINDS = {"vector", "rgb-color", "rgba-color", "3-color", "4-color"}
 _COMPLEX = "complex pixels"
+_NO_MEMORY = "there is not enough memory"
+_NIFTI_ENDINGS = (".nii", ".hdr", ".img", ".nia")
 
 
 def read_volume(path: Path, suffix: str) -> UltrasoundImage:
@@ -57,7 +62,8 @@ def read_volume(path: Path, suffix: str) -> UltrasoundImage:
     else:
         nifti = integrity.check_nifti(path)
     format_name, image_io = _FORMATS[suffix]
-    volume = _execute(path, image_io)
+    with _without_namesakes(path, suffix) as file:
+        volume = _execute(file, image_io, path)
     kinds = fields.get("kinds", "").lower().split() if format_name == "NRRD" else []
     has_list_pixels = kinds.count("list") == 1 and volume.GetDimension() == len(kinds) - 1 - len(
         _PIXEL_KINDS & {*kinds}
@@ -124,7 +130,8 @@ def write_volume(image: UltrasoundImage, path: Path, suffix: str) -> tuple[str, 
     format_name, image_io = _FORMATS[suffix]
     writer = SimpleITK.ImageFileWriter()
     writer.SetImageIO(image_io)
-    writer.SetFileName(str(path))
+    draft = path.with_name(path.name[: -len(suffix)] + suffix)  # ITK knows most endings in lower case only
+    writer.SetFileName(str(draft))
     writer.SetUseCompression(suffix == ".nii.gz")
     try:
         with _silent_itk():
@@ -134,11 +141,40 @@ def write_volume(image: UltrasoundImage, path: Path, suffix: str) -> tuple[str, 
         raise ImageFileError(message) from error
     checks = {"NRRD": integrity.check_nrrd, "MetaImage": integrity.check_metaimage, "NIfTI": integrity.check_nifti}
     try:
-        checks[format_name](path)
+        checks[format_name](draft)
     except ImageFileError as error:
         message = f"'{path.name}' could not be written whole as {format_name}; perhaps the disk is full."
         raise ImageFileError(message) from error
-    return _lost_geometry(image, path, image_io)
+    lost = _lost_geometry(image, draft, image_io)
+    draft.replace(path)
+    return lost
+
+
+@contextmanager
+def _without_namesakes(path: Path, suffix: str) -> Iterator[Path]:
+    """Lend a file under a name that the NIfTI library cannot mistake.
+
+    Asked for ``x.nii.gz``, it takes the pixels from an ``x.nii`` beside it; a mixed-case ending it refuses.
+    """
+    if _FORMATS[suffix][0] != "NIfTI" or (path.name.endswith(suffix) and not _has_namesake(path, suffix)):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="speckle2self-") as folder:
+        alone = Path(folder) / f"alone{suffix}"
+        try:
+            alone.symlink_to(path.absolute())
+        except (OSError, NotImplementedError):  # Windows asks for a privilege
+            shutil.copyfile(path, alone)
+        yield alone
+
+
+def _has_namesake(path: Path, suffix: str) -> bool:
+    base = path.name[: -len(suffix)].lower()
+    namesakes = {base + ending + packing for ending in _NIFTI_ENDINGS for packing in ("", ".gz")}
+    try:
+        return any(file.name != path.name and file.name.lower() in namesakes for file in path.parent.iterdir())
+    except OSError:  # a folder that may be entered but not listed
+        return True
 
 
 def _reader(path: Path, image_io: str) -> SimpleITK.ImageFileReader:
@@ -148,12 +184,15 @@ def _reader(path: Path, image_io: str) -> SimpleITK.ImageFileReader:
     return reader
 
 
-def _execute(path: Path, image_io: str) -> SimpleITK.Image:
+def _execute(file: Path, image_io: str, path: Path) -> SimpleITK.Image:
+    """Read a file; ``path`` is what it is called in errors."""
     try:
         with _silent_itk():
-            return _reader(path, image_io).Execute()
-    except (RuntimeError, MemoryError) as error:
+            return _reader(file, image_io).Execute()
+    except RuntimeError as error:
         cause = _cause(error)
+        if cause == _NO_MEMORY:
+            raise MemoryError from error
         if cause == _COMPLEX:
             raise UnsupportedImageError(_complex(path)) from error
         message = f"'{path}' cannot be read: {cause}."
@@ -162,16 +201,17 @@ def _execute(path: Path, image_io: str) -> SimpleITK.Image:
 
 @contextmanager
 def _silent_itk() -> Iterator[None]:
-    """Keep ITK's own warnings from standard error; what matters in them is checked here."""
+    """Keep the warnings of ITK and of the libraries in it from standard error; what matters in them is checked here."""
     shows_warnings = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
     try:
-        yield
+        with quiet_libraries():
+            yield
     finally:
         SimpleITK.ProcessObject.SetGlobalWarningDisplay(shows_warnings)
 
 
-def _cause(error: RuntimeError | MemoryError) -> str:
+def _cause(error: RuntimeError) -> str:
     """Return in plain words what the many lines of a SimpleITK exception say."""
     known = {
         "Zero-valued spacing": "its spacing is zero",
@@ -181,11 +221,10 @@ def _cause(error: RuntimeError | MemoryError) -> str:
         "number of domain axes": "its axes do not match the dimension of the space that it names",
         "unsupported image dimension": "the number of its axes is not 2 to 4",
         "omplex": _COMPLEX,
-        "bad_alloc": "there is not enough memory",
-        "allocate": "there is not enough memory",
+        "bad_alloc": _NO_MEMORY,
+        "allocate": _NO_MEMORY,
     }
-    text = "bad_alloc" if isinstance(error, MemoryError) else str(error)
-    found = (sentence for mark, sentence in known.items() if mark in text)
+    found = (sentence for mark, sentence in known.items() if mark in str(error))
     return next(found, "its header or its pixels are damaged")
 
 

@@ -339,3 +339,28 @@ def test_a_fragment_that_is_longer_than_the_file_is_found_before_decoding(tmp_pa
     path.write_bytes(data[: start + 4] + struct.pack("<I", 1_000_000) + data[start + 8 :])
     with pytest.raises(ImageFileError, match="it declares 1 frames, but holds 0"):
         read_image(path)
+
+
+@pytest.mark.parametrize("missing", [1, 2, 100, 150])
+def test_padding_behind_the_pixels_may_be_cut_but_not_the_pixels(tmp_path, missing):
+    data = bundled("examples_rgb_color.dcm").read_bytes()
+    (tmp_path / "a.dcm").write_bytes(data[:-missing])
+    np.testing.assert_array_equal(
+        read_image(tmp_path / "a.dcm").pixels, read_image(bundled("examples_rgb_color.dcm")).pixels
+    )
+    (tmp_path / "a.dcm").write_bytes(data[:-151])
+    with pytest.raises(ImageFileError, match="is truncated"):
+        read_image(tmp_path / "a.dcm")
+
+
+@pytest.mark.parametrize("name", ["MR_small_jp2klossless.dcm", "GDCMJ2K_TextGBR.dcm"])
+def test_decoders_of_damaged_pixels_print_nothing(tmp_path, capfd, name):
+    data = bundled(name).read_bytes()
+    start = data.index(b"\xff\x4f\xff\x51")
+    for place in range(start + 200, len(data) - 60, (len(data) - start) // 12):
+        (tmp_path / "a.dcm").write_bytes(data[:place] + bytes(40) + data[place + 40 :])
+        try:
+            read_image(tmp_path / "a.dcm")
+        except ImageFileError as error:
+            assert "\n" not in str(error)  # noqa: PT017
+    assert capfd.readouterr() == ("", "")

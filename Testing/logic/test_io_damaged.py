@@ -1,15 +1,20 @@
 """Damaged, odd and hostile files: each gives one clear sentence, and never wrong pixels."""
 
+import gzip
 import pickle
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK
 from PIL import Image
 
+from Speckle2SelfLogic import io, picture_files
 from Speckle2SelfLogic.errors import ImageFileError, Speckle2SelfError, UnsupportedImageError
 from Speckle2SelfLogic.image import UltrasoundImage
 from Speckle2SelfLogic.io import is_readable, read_image, write_image
@@ -266,3 +271,130 @@ def test_a_header_only_tiff_and_an_unsupported_colour_space_are_refused(tmp_path
     assert "colour space LAB" in the_sentence_about(tmp_path / "lab.tif")
     (tmp_path / "a.tif").write_bytes(b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", 0) + bytes(4))
     the_sentence_about(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(
+    ("name", "namesake"),
+    [("x.nii.gz", "x.nii"), ("x.nii", "x.nii.gz"), ("x.NII.GZ", "x.NII"), ("X.nii.gz", "x.nii"), ("x.Nii.gz", "x.nii")],
+)
+def test_a_nifti_file_is_read_with_its_own_pixels_whatever_lies_beside_it(tmp_path, name, namesake):
+    pixels = {name: NOISE, namesake: 255 - NOISE}
+    for place, (file, frame) in enumerate(pixels.items()):
+        write_image(UltrasoundImage(frame), tmp_path / f"{place}{io.image_suffix(file)}")
+        (tmp_path / f"{place}{io.image_suffix(file)}").rename(tmp_path / file)
+    for pair in ("x.hdr", "x.img", "X.IMG", "x.img.gz"):
+        (tmp_path / pair).write_bytes((tmp_path / "x.nii").read_bytes() if "x.nii" in pixels else bytes(2000))
+    before = {path.name for path in tmp_path.iterdir()}
+    for file, frame in pixels.items():
+        image = read_image(tmp_path / file)
+        np.testing.assert_array_equal(image.pixels, frame)
+        assert image.provenance.source == str(tmp_path / file)
+    assert {path.name for path in tmp_path.iterdir()} == before
+
+
+def test_a_nifti_file_whose_name_is_wrong_about_its_compression_is_refused(tmp_path, capfd):
+    plain = a_nifti_file(tmp_path / "whole.nii").read_bytes()
+    (tmp_path / "a.nii").write_bytes(gzip.compress(plain))
+    (tmp_path / "b.nii.gz").write_bytes(plain)
+    assert "is compressed, although its name says otherwise" in the_sentence_about(tmp_path / "a.nii")
+    assert "is not compressed, although its name says otherwise" in the_sentence_about(tmp_path / "b.nii.gz")
+    (tmp_path / "c.nii").write_bytes(plain[:344] + b"ni1" + plain[347:])
+    assert "is the header of a NIfTI pair" in the_sentence_about(tmp_path / "c.nii")
+    assert capfd.readouterr() == ("", "")
+
+
+def six_pages(path, **options):
+    first, *others = (Image.fromarray(NOISE + page) for page in range(6))
+    first.save(path, save_all=True, append_images=others, **options)
+    return path.read_bytes()
+
+
+def directories(data):
+    """Where the directories of a little-endian TIFF file start, and where each says where the next one starts."""
+    (start,) = struct.unpack_from("<I", data, 4)
+    while start:
+        link = start + 2 + 12 * struct.unpack_from("<H", data, start)[0]
+        yield start, link
+        (start,) = struct.unpack_from("<I", data, link)
+
+
+def test_a_tiff_file_whose_pages_go_round_or_leave_the_file_is_not_read_in_part(tmp_path):
+    data = bytearray(six_pages(tmp_path / "whole.tif"))
+    assert read_image(tmp_path / "whole.tif").pixels.shape[0] == 6
+    (first, _), (_, link), *_ = directories(data)
+    for target, words in (
+        (first, "goes round after 2 pages"),
+        (2**32 - 8, "is truncated"),
+        (len(data), "is truncated"),
+    ):
+        struct.pack_into("<I", data, link, target)
+        (tmp_path / "a.tif").write_bytes(data)
+        assert words in the_sentence_about(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("missing", [1, 2, 3, 4, 5, 30, 300])
+def test_a_tiff_file_that_lacks_its_last_bytes_is_truncated(tmp_path, missing):
+    stack = SimpleITK.GetImageFromArray(np.stack([NOISE] * 6))
+    SimpleITK.WriteImage(stack, str(tmp_path / "theirs.tif"))
+    ours = six_pages(tmp_path / "ours.tif").rstrip(b"\0")  # behind the last pixel is only padding
+    for data in (ours, (tmp_path / "theirs.tif").read_bytes()):
+        (tmp_path / "a.tif").write_bytes(data)
+        np.testing.assert_array_equal(read_image(tmp_path / "a.tif").pixels[4], NOISE + 4 * (data == ours))
+        (tmp_path / "a.tif").write_bytes(data[:-missing])
+        assert "truncated" in the_sentence_about(tmp_path / "a.tif")
+
+
+def test_a_big_tiff_file_is_read_to_its_last_page(tmp_path):
+    data = six_pages(tmp_path / "a.tif", big_tiff=True)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif").pixels[5], NOISE + 5)
+    (tmp_path / "a.tif").write_bytes(data.rstrip(b"\0")[:-1])
+    assert "truncated" in the_sentence_about(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("missing", [1, 2, 3, 4, 5, 11, 12, 13])
+def test_a_png_file_without_its_whole_end_mark_is_truncated(tmp_path, missing):
+    whole = a_whole_file(tmp_path, ".png")
+    data = whole.read_bytes()
+    (tmp_path / "cut.png").write_bytes(data[:-missing])
+    assert "truncated" in the_sentence_about(tmp_path / "cut.png")
+    whole.write_bytes(data + b"text that some program added")
+    np.testing.assert_array_equal(read_image(whole).pixels, NOISE)
+
+
+def test_memory_that_runs_out_while_reading_is_one_sentence(tmp_path, monkeypatch):
+    def no_memory(*_anything):
+        raise MemoryError
+
+    monkeypatch.setattr(picture_files, "_page", no_memory)
+    assert "not enough memory for its pixels; crop" in the_sentence_about(a_whole_file(tmp_path, ".png"))
+
+
+LITTLE_MEMORY = """
+import resource, sys
+from Speckle2SelfLogic import errors, io, volume_files
+pages = int(open("/proc/self/statm").read().split()[0])
+limit = pages * resource.getpagesize() + 300_000_000
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+for name in sys.argv[1:]:
+    try:
+        io.read_image(name)
+    except errors.UnsupportedImageError as error:
+        print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the size of the process")
+def test_files_that_are_larger_than_the_free_memory_are_not_called_damaged(tmp_path):
+    side = 32768
+    with (tmp_path / "a.npy").open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, {"shape": (side, side), "fortran_order": False, "descr": "|u1"})
+        stream.truncate(stream.tell() + side * side)
+    with (tmp_path / "a.nrrd").open("wb") as stream:
+        stream.write(f"NRRD0004\ntype: uint8\ndimension: 2\nsizes: {side} {side}\nencoding: raw\n\n".encode())
+        stream.truncate(stream.tell() + side * side)
+    done = subprocess.run(
+        [sys.executable, "-c", LITTLE_MEMORY, tmp_path / "a.npy", tmp_path / "a.nrrd"],
+        **{"cwd": Path(io.__file__).parents[1], "capture_output": True, "text": True},
+    )
+    lines = done.stdout.splitlines()
+    assert ["not enough memory for" in line for line in lines] == [True, True], done.stderr
