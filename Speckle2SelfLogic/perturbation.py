@@ -92,7 +92,8 @@ def normalise_each_frame(frames_n1yx: torch.Tensor, rounding_steps: int = 0) -> 
     darkest = frames_n1yx.amin(dim=(-2, -1), keepdim=True)
     brightest = frames_n1yx.amax(dim=(-2, -1), keepdim=True)
     extent = brightest - darkest
-    step = torch.finfo(frames_n1yx.dtype).eps * torch.maximum(darkest.abs(), brightest.abs())
+    number = torch.finfo(frames_n1yx.dtype)
+    step = (number.eps * torch.maximum(darkest.abs(), brightest.abs())).clamp(min=number.tiny)
     is_constant = extent <= rounding_steps * step
     return ((frames_n1yx - darkest) / extent.masked_fill(is_constant, 1)).masked_fill(is_constant, 0)
 
