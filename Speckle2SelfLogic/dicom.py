@@ -14,7 +14,7 @@ import numpy as np
 import pydicom
 from pydicom.pixels import apply_color_lut, apply_modality_lut, iter_pixels
 from pydicom.pixels.utils import get_expected_length
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from Speckle2SelfLogic import integrity
 from Speckle2SelfLogic.dicom_geometry import frame_count, frame_geometry
@@ -160,7 +160,10 @@ def _fragment_count(stream: BinaryIO, size: int) -> int:
 
 def _decoded(path: Path, source: Path | pydicom.Dataset, dataset: pydicom.Dataset, frames: int) -> Pixels:
     """Return all frames, shape (frames, Y, X) or (frames, Y, X, 3), never holding more than one beside them."""
-    decoded = (_as_shown(frame, dataset) for frame in islice(iter_pixels(source), frames))
+    # GDCM, which pydicom would ask first, ends the process at a damaged JPEG marker; Pillow decodes to the same pixels
+    decoder = "pillow" if dataset.file_meta.TransferSyntaxUID == JPEGBaseline8Bit else ""
+    frames_yx = islice(iter_pixels(source, decoding_plugin=decoder), frames)
+    decoded = (_as_shown(frame, dataset) for frame in frames_yx)
     pixels: Pixels | None = None
     count = 0
     with quiet_libraries():

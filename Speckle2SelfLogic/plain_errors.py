@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
@@ -44,7 +45,7 @@ def one_sentence(path: str | os.PathLike[str], failure: str, byte_count: int | N
         raise type(error)(sentence) from error
     except MemoryError as error:
         needed = byte_count or _bytes_asked_for(error)
-        purpose = f"{needed} bytes" if needed else "its pixels"
+        purpose = f"{needed} bytes" if needed else f"its pixels (a file of {Path(path).stat().st_size} bytes)"
         message = f"'{path}' {failure}: not enough memory for {purpose}; crop the image or close other programs."
         raise UnsupportedImageError(_printable(message)) from error
     except (OSError, ValueError) as error:

@@ -3,8 +3,11 @@
 import io
 import re
 import struct
+import subprocess
+import sys
 import tracemalloc
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -313,7 +316,7 @@ def test_a_video_a_report_and_a_directory_are_no_images(tmp_path):
 
 
 def test_a_missing_decoder_is_named_with_the_command_that_installs_it(monkeypatch):
-    def without_decoders(_source):
+    def without_decoders(_source, **_options):
         message = "Unable to decompress because all plugins are missing dependencies:\n\tgdcm - requires gdcm"
         raise RuntimeError(message)
 
@@ -364,3 +367,14 @@ def test_decoders_of_damaged_pixels_print_nothing(tmp_path, capfd, name):
         except ImageFileError as error:
             assert "\n" not in str(error)  # noqa: PT017
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_damaged_jpeg_marker_is_an_error_and_not_the_end_of_the_process(tmp_path):
+    path = a_jpeg_clip(tmp_path / "a.dcm", 1, 1)
+    path.write_bytes(path.read_bytes().replace(b"\xff\xd8\xff\xe0", b"\xff\xd8\x00\xe0", 1))
+    code = "import sys; from Speckle2SelfLogic.io import read_image; read_image(sys.argv[1])"
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], cwd=Path(dicom.__file__).parents[1], capture_output=True, text=True
+    )
+    assert "ImageFileError: " in done.stderr.splitlines()[-1]
+    assert done.returncode == 1
