@@ -40,7 +40,7 @@ def random_settings(rng: Rng, oversampling: float) -> ImagingSettings:
         noise_is_filtered=bool(rng.random() < 0.6),
         texture_std=float(rng.uniform(0.1, 1.1)) if rng.random() < 0.8 else 0.0,
         texture_scale_px=log_uniform(rng, 1.5, 20) * oversampling,
-        truth_blur=float(rng.uniform(0.4, 0.75)) / float(np.sqrt(2)),
+        truth_blur=float(rng.uniform(0.35, 0.65)) / float(np.sqrt(2)),
         compression=Compression(
             kind=kind,  # type: ignore[arg-type]
             dynamic_range_db=dynamic_range,
