@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from Speckle2SelfLogic import __version__
-from Speckle2SelfLogic.denoiser import Denoiser
+from Speckle2SelfLogic.denoiser import Denoiser, DenoiseSettings
 from Speckle2SelfLogic.errors import GeometryError, ImageFileError, SettingsError
 from Speckle2SelfLogic.filters import FILTERS
 from Speckle2SelfLogic.frames import frames_view, grey_frame, grey_range_of
@@ -77,6 +77,7 @@ def compare_methods(
     methods: Sequence[FrameDespeckler],
     *,
     title: str,
+    frame: int | None = None,
     description: str = "",
     truth: UltrasoundImage | None = None,
     lumen: Mask | None = None,
@@ -87,21 +88,25 @@ def compare_methods(
     Parameters
     ----------
     image
-        A single frame.
+        A frame, cine or volume; the sector is found from all of its frames.
     methods
         What to compare, in the order of the report.
+    frame
+        Number of the frame; left out: the middle one.
     truth, lumen
         Speckle-free frame and lumen mask of the same size, if known.
     tell
         Called with the title of each method before it runs.
     """
+    number = len(frames_view(image)) // 2 if frame is None else frame
+    whole, image = image, single_frame(image, number)
     if truth is not None and truth.pixels.shape[:2] != image.pixels.shape[:2]:
         message = f"The truth has {truth.pixels.shape[:2]} pixels, but the image has {image.pixels.shape[:2]}."
         raise GeometryError(message)
     if truth is not None and truth.pixels.dtype != image.pixels.dtype:
         message = f"The truth has pixels of type {truth.pixels.dtype}, but the image of {image.pixels.dtype}."
         raise SettingsError(message)
-    grey_range = grey_range_of(image)
+    grey_range = grey_range_of(whole)
     input_yx = grey_values(image, grey_range)
     truth_yx = None if truth is None else grey_values(truth, grey_range)
     spacing_mm_yx = (image.spacing_mm[1], image.spacing_mm[0]) if image.calibration.is_calibrated else None
@@ -121,9 +126,8 @@ def compare_methods(
     for method in methods:
         tell(method.title)
         method.despeckle(np.zeros((1, 32, 32), np.float32))  # what a first call loads is not the method's time
-        despeckled = Denoiser(method).run(image)
-        report = despeckled.report
-        output_yx = grey_values(despeckled.image, grey_range)
+        despeckled, report = Denoiser(method, DenoiseSettings(frames=(number, number + 1))).run(whole)
+        output_yx = grey_values(single_frame(despeckled, number), grey_range)
         notes = [f"{skipped.reason}: returned unchanged" for skipped in report.skipped] + report.messages
         results.append(
             MethodResult(
@@ -131,7 +135,7 @@ def compare_methods(
                 title=method.title,
                 citation=method.citation,
                 frame_yx=output_yx,
-                seconds_per_frame=report.seconds,
+                seconds_per_frame=report.method_seconds,
                 figures=figures(output_yx),
                 parameters=dict(getattr(method, "parameters", {})),
                 notes=tuple(notes),
@@ -182,9 +186,10 @@ def compare_file(
     truth_image = None if truth is None else read_image(truth)
     truth_number = number if truth_image is not None and len(frames_view(truth_image)) > 1 else None
     case = compare_methods(
-        single_frame(image, number),
+        image,
         all_methods(methods, device),
         title=f"{source.name}, frame {number}",
+        frame=number,
         truth=None if truth_image is None else single_frame(truth_image, truth_number),
         tell=tell,
     )

@@ -65,11 +65,9 @@ def run_demo(folder: Path, *, device: str = "auto", tell: Tell = lambda _: None)
     ):
         write_image(image, folder / name)
 
-    heart = compare_methods(
-        single_frame(clip), methods, title="Heart, real ultrasound", description=_CLIP_TEXT, tell=tell
-    )
+    heart = compare_methods(clip, methods, title="Heart, real ultrasound", description=_CLIP_TEXT, tell=tell)
     simulated = compare_methods(
-        single_frame(carotid.speckled),
+        carotid.speckled,
         methods,
         title="Carotid artery, simulated",
         description=_CAROTID_TEXT,
