@@ -30,6 +30,8 @@ class RealFrameSettings:
     """None: training uses simulated frames only."""
     start: float = 0.88
     """Share of all steps after which the real-frame terms join."""
+    learning_rate_factor: float = 1.0
+    """Learning rate while they take part, relative to the schedule."""
     anatomy_share: float = 0.0
     """Share of simulated scenes whose echogenicity is a smoothed real frame."""
     brightness: float = 0.5

@@ -121,10 +121,13 @@ class Run:
         self.scaler.load_state_dict(state["scaler"])
 
     def learning_rate(self) -> float:
-        """Warm-up, then one cosine down to a thousandth."""
+        """Warm-up, then one cosine down to a thousandth; scaled while real-frame terms take part."""
         settings = self.settings
+        scale = settings.real.learning_rate_factor if self.is_adapting else 1.0
         warm = min(1.0, (self.step + 1) / settings.warmup_steps)
-        return settings.learning_rate * warm * (0.5005 + 0.4995 * math.cos(math.pi * self.step / settings.steps))
+        return (
+            scale * settings.learning_rate * warm * (0.5005 + 0.4995 * math.cos(math.pi * self.step / settings.steps))
+        )
 
     def update(self, loss: Tensor) -> None:
         """Take one optimiser step and move the running average."""
