@@ -32,6 +32,9 @@ class RealFrameSettings:
     """Share of all steps after which the real-frame terms join."""
     learning_rate_factor: float = 1.0
     """Learning rate while they take part, relative to the schedule."""
+    adaptation: float = 1.0
+    """How far the shipped weights go from the teacher towards the adapted network: 0 is simulation alone, 1 the adapted
+    network, more goes beyond it on the same line (task arithmetic, Ilharco et al. 2023)."""
     anatomy_share: float = 0.0
     """Share of simulated scenes whose echogenicity is a smoothed real frame."""
     brightness: float = 0.5

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,11 +56,19 @@ def held_out_metrics(
     return {key: round(float(np.mean([row[key] for row in rows])), 4) for key in rows[0]} | {"pairs": pairs}
 
 
+def shipped_weights(state: Mapping[str, Any], adaptation: float) -> dict[str, torch.Tensor]:
+    """Return the averaged weights of a checkpoint, moved along the line from the teacher (if there is one yet)."""
+    average, teacher = state["average"], state["teacher"]
+    if teacher is None:
+        return dict(average)
+    return {key: teacher[key] + adaptation * (average[key] - teacher[key]) for key in average}
+
+
 def ship_checkpoint(checkpoint: Path, settings: TrainingSettings, recipe_file: Path, folder: Path) -> ModelCard:
     """Write weights and card of a run's averaged network into a folder of models, in place of an older version."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     network = Despeckler(**settings.network)
-    network.load_state_dict(state["average"])
+    network.load_state_dict(shipped_weights(state, settings.real.adaptation))
     network.eval()
     card = yaml.safe_load(CARD.read_text(encoding="utf-8"))
     note = card.pop("recipe_note")

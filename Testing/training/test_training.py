@@ -9,7 +9,7 @@ from Speckle2SelfLogic.weights import load_network
 from Training.losses import charbonnier, real_frame_loss, speckle_scale, supervised_loss, teacher_ensemble
 from Training.pairs import random_pair, stream_pairs
 from Training.settings import FrameSet, RealFrameSettings, load_settings
-from Training.ship import ship_checkpoint
+from Training.ship import ship_checkpoint, shipped_weights
 from Training.train_despeckler import train
 
 TINY = {
@@ -90,6 +90,13 @@ def test_a_run_is_shipped_as_a_model_that_loads_strictly(a_recipe, a_folder_of_r
     frames = torch.rand(1, 1, 33, 47)
     with torch.inference_mode():
         torch.testing.assert_close(network(frames), run.average(frames))
+
+
+def test_shipped_weights_lie_on_the_line_from_the_teacher_through_the_adapted_network():
+    state = {"teacher": {"w": torch.tensor([1.0])}, "average": {"w": torch.tensor([3.0])}}
+    for adaptation, expected in ((0, 1), (1, 3), (2, 5)):
+        assert shipped_weights(state, adaptation)["w"] == expected
+    assert shipped_weights({**state, "teacher": None}, 2)["w"] == 3
 
 
 def test_supervised_loss_is_zero_for_the_truth_and_sees_blur():
