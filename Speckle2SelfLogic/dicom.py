@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +16,7 @@ import numpy as np
 import pydicom
 from pydicom.pixels import apply_color_lut, apply_modality_lut, iter_pixels
 from pydicom.pixels.utils import get_expected_length
-from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless
 
 from Speckle2SelfLogic import integrity
 from Speckle2SelfLogic.dicom_geometry import frame_count, frame_geometry
@@ -26,6 +28,7 @@ _PHOTOMETRIC = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL"
 _PIXEL_TAGS = ((0x7FE0, 0x0008), (0x7FE0, 0x0009), (0x7FE0, 0x0010))
 _ITEM, _SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE0DD)
 _UNDEFINED_LENGTH = 0xFFFFFFFF
+_TRIAL = "import sys; from pydicom.pixels import iter_pixels; [None for _ in iter_pixels(sys.argv[1])]"
 
 
 def read_dicom(path: Path) -> UltrasoundImage:
@@ -158,8 +161,26 @@ def _fragment_count(stream: BinaryIO, size: int) -> int:
     return count
 
 
+def _check_decodable(path: Path, syntax: pydicom.uid.UID) -> None:
+    """Decode in a process of its own first, where the decoder ends the whole process at some damaged files.
+
+    That is GDCM with JPEG lossless, JPEG-LS and JPEG 2000. The trial costs half a second and a second decoding; files
+    that are not compressed, RLE and baseline JPEG need none; without a Python program to start there is none.
+    """
+    has_python = "python" in Path(sys.executable or "").stem.lower()
+    if not has_python or not syntax.is_compressed or syntax in (RLELossless, JPEGBaseline8Bit):
+        return
+    trial = subprocess.run(  # noqa: S603 - our own interpreter; the file name is an argument, not code
+        [sys.executable, "-c", _TRIAL, str(path)], capture_output=True, check=False
+    )
+    if trial.returncode not in (0, 1):  # 1 is an exception, which the decoding proper will raise again
+        message = f"'{path}' is damaged: its {syntax.name} pixels cannot be decoded."
+        raise ImageFileError(message)
+
+
 def _decoded(path: Path, source: Path | pydicom.Dataset, dataset: pydicom.Dataset, frames: int) -> Pixels:
     """Return all frames, shape (frames, Y, X) or (frames, Y, X, 3), never holding more than one beside them."""
+    _check_decodable(path, dataset.file_meta.TransferSyntaxUID)
     # GDCM, which pydicom would ask first, ends the process at a damaged JPEG marker; Pillow decodes to the same pixels
     decoder = "pillow" if dataset.file_meta.TransferSyntaxUID == JPEGBaseline8Bit else ""
     frames_yx = islice(iter_pixels(source, decoding_plugin=decoder), frames)

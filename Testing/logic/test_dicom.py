@@ -378,3 +378,21 @@ def test_a_damaged_jpeg_marker_is_an_error_and_not_the_end_of_the_process(tmp_pa
     )
     assert "ImageFileError: " in done.stderr.splitlines()[-1]
     assert done.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "offset"),
+    [
+        ("SC_rgb_jls_lossy_sample.dcm", 50),
+        ("JPEGLSNearLossless_08.dcm", 6),
+        ("MR_small_jpeg_ls_lossless.dcm", 6),
+        ("MR_small_jp2klossless.dcm", 42),
+    ],
+)
+def test_a_decoder_that_ends_its_process_does_not_end_ours(tmp_path, name, offset):
+    content = bytearray(bundled(name).read_bytes())
+    start = content.find(b"\xff\x4f\xff\x51" if "jp2k" in name else b"\xff\xd8")
+    content[start + offset] ^= 0xFF
+    (tmp_path / "damaged.dcm").write_bytes(content)
+    with pytest.raises(ImageFileError, match="damaged"):
+        read_image(tmp_path / "damaged.dcm")
