@@ -135,15 +135,15 @@ class Denoiser:
         """
         started = time.perf_counter()
         frames = frames_view(image, self.settings.slice_axis)
-        grey_range = grey_range_of(image)
         if image.intensity is IntensityDomain.ENVELOPE:
             message = "This image is a linear envelope; log-compress it to B-mode before despeckling."
             raise UnsupportedImageError(message)
         report = DenoiseReport(self.method.name, self.settings.strength, len(frames))
-        report.black, report.white = grey_range.black, grey_range.white
         earlier_messages = len(getattr(self.method, "messages", []))
         output = np.array(image.pixels)  # a writeable copy
-        if self.settings.strength > 0:
+        if self.settings.strength > 0:  # at 0 no value is looked at, so that any pixels come back bit for bit
+            grey_range = grey_range_of(image)
+            report.black, report.white = grey_range.black, grey_range.white
             output_frames = as_frames(output, image, self.settings.slice_axis)
             self._fill(frames, output_frames, grey_range, report, progress, is_cancelled)
         report.seconds = time.perf_counter() - started

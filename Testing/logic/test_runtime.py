@@ -4,7 +4,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from Speckle2SelfLogic.denoiser import Denoiser
 from Speckle2SelfLogic.errors import SettingsError
+from Speckle2SelfLogic.image import UltrasoundImage
 from Speckle2SelfLogic.methods import load_method
 from Speckle2SelfLogic.networks.despeckler import Despeckler
 from Speckle2SelfLogic.runtime import NetworkDespeckler, choose_device, to_array, to_tensor
@@ -97,6 +99,14 @@ def test_an_accelerator_without_memory_hands_over_to_the_cpu_with_a_message():
     assert method.device.type == "cpu"
     assert len(method.messages) == 1
     assert "went on with the CPU" in method.messages[0]
+
+
+def test_a_message_stands_in_the_report_of_the_run_that_it_belongs_to():
+    method = a_method(SmallMemory(only_cpu=True), "meta")
+    image = UltrasoundImage(np.random.default_rng(0).integers(0, 255, (20, 20), np.uint8))
+    first, second = (Denoiser(method).run(image).report.messages for _ in range(2))
+    assert len(first) == 1
+    assert second == []
 
 
 def test_a_cpu_without_memory_says_so():
