@@ -13,7 +13,7 @@ import SimpleITK
 import torch
 from PIL import Image
 
-from Speckle2SelfLogic import RESEARCH_USE
+from Speckle2SelfLogic import RESEARCH_USE, batch
 from Speckle2SelfLogic.cli import main
 from Speckle2SelfLogic.io import read_image, write_image
 from Speckle2SelfLogic.networks.despeckler import Despeckler
@@ -281,6 +281,22 @@ def test_a_simulation_that_is_refused_leaves_nothing_half_done(run, tmp_path, op
     assert output == ""
     assert errors.startswith("Error: ")
     assert not list(tmp_path.rglob("speckled*"))
+
+
+def test_a_simulation_that_cannot_be_written_whole_is_not_written_at_all(tmp_path, monkeypatch):
+    written = []
+
+    def write_two(image, path):
+        if len(written) == 2:
+            raise OSError(28, "No space left on device")
+        written.append(path)
+        write_image(image, path)
+
+    monkeypatch.setattr(batch, "write_image", write_two)
+    with pytest.raises(OSError, match="No space left"):
+        batch.write_simulation(simulate(size_yx=(64, 64)), batch.simulation_paths(tmp_path / "new", ".nrrd"))
+    assert len(written) == 2
+    assert list((tmp_path / "new").iterdir()) == []
 
 
 def test_simulating_to_png_says_that_geometry_is_lost(run, tmp_path):

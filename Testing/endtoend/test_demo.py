@@ -44,6 +44,7 @@ def test_a_comparison_finds_the_sector_from_all_frames():
     clip = demo.real_clip()
     case = compare_methods(clip, [FILTERS["lee"]], title="clip", frame=15)
     np.testing.assert_array_equal(case.results[0].frame_yx[222:], case.input_yx[222:])
+    assert (case.results[0].frame_yx[60:180] != case.input_yx[60:180]).any()
 
 
 def test_the_network_brings_the_simulated_carotid_much_closer_to_the_truth(a_demo):

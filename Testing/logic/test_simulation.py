@@ -34,6 +34,19 @@ def test_mean_power_is_the_same_at_every_depth():
     np.testing.assert_allclose(thirds / thirds.mean(), 1, atol=0.06)
 
 
+def test_the_beam_is_narrowest_at_the_focus():
+    settings = ImagingSettings(noise_db=-120.0, lateral_growth=1.0, focus_depth=0.1, lateral_psf_px=2.5)
+    frames = [a_uniform_frame(settings, seed).envelope_yx for seed in range(6)]
+
+    def correlation_of_neighbours(rows):
+        left, right = (
+            np.concatenate([f[rows, columns].ravel() for f in frames]) for columns in (np.s_[:-3], np.s_[3:])
+        )
+        return np.corrcoef(left, right)[0, 1]
+
+    assert correlation_of_neighbours(np.s_[10:50]) + 0.2 < correlation_of_neighbours(np.s_[210:250])
+
+
 @pytest.mark.parametrize("kind", ["log", "power", "soft_log"])
 def test_truth_is_the_mean_of_many_speckle_realisations(kind):
     settings = ImagingSettings(noise_db=-120.0, compression=Compression(kind=kind, dynamic_range_db=50))

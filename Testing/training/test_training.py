@@ -6,6 +6,7 @@ from PIL import Image
 
 from Speckle2SelfLogic.errors import SettingsError
 from Speckle2SelfLogic.weights import load_network
+from Training import train_despeckler
 from Training.losses import charbonnier, real_frame_loss, speckle_scale, supervised_loss, teacher_ensemble
 from Training.pairs import random_pair, stream_pairs
 from Training.settings import FrameSet, RealFrameSettings, load_settings
@@ -67,15 +68,32 @@ def test_the_stream_can_be_entered_anywhere():
     stream.close()
 
 
-def test_a_stopped_training_goes_on_to_the_same_weights(a_recipe, a_folder_of_real_frames, tmp_path):
-    settings = load_settings(a_recipe)
-    cpu = torch.device("cpu")
-    whole = train(settings, tmp_path / "whole", a_folder_of_real_frames, cpu)
-    assert whole.teacher is not None
-    again = train(settings, tmp_path / "whole", a_folder_of_real_frames, cpu)
-    assert again.step == settings.steps
-    for first, second in zip(whole.average.parameters(), again.average.parameters(), strict=True):
-        torch.testing.assert_close(first, second, rtol=0, atol=0)
+def test_a_stopped_training_goes_on_where_it_stopped(a_recipe, a_folder_of_real_frames, tmp_path, monkeypatch):
+    settings, cpu, done = load_settings(a_recipe), torch.device("cpu"), []
+    one_step = train_despeckler._one_step
+
+    def counted(run, *arguments):
+        if len(done) == 5:
+            raise KeyboardInterrupt
+        done.append(run.step)
+        return one_step(run, *arguments)
+
+    monkeypatch.setattr(train_despeckler, "_one_step", counted)
+    with pytest.raises(KeyboardInterrupt):
+        train(settings, tmp_path / "run", a_folder_of_real_frames, cpu)
+    monkeypatch.setattr(train_despeckler, "_one_step", lambda run, *rest: done.append(run.step) or one_step(run, *rest))
+    run = train(settings, tmp_path / "run", a_folder_of_real_frames, cpu)
+    assert done == [0, 1, 2, 3, 4, 3, 4, 5]  # the checkpoint was written after step 3
+    assert run.step == settings.steps
+    assert run.teacher is not None
+    assert run.optimiser.state_dict()["state"][0]["step"] == settings.steps
+
+
+def test_a_finished_training_is_not_changed_by_the_same_command(a_recipe, a_folder_of_real_frames, tmp_path):
+    settings, cpu = load_settings(a_recipe), torch.device("cpu")
+    first, again = (train(settings, tmp_path / "run", a_folder_of_real_frames, cpu) for _ in range(2))
+    for before, after in zip(first.average.parameters(), again.average.parameters(), strict=True):
+        torch.testing.assert_close(before, after, rtol=0, atol=0)
 
 
 def test_a_run_is_shipped_as_a_model_that_loads_strictly(a_recipe, a_folder_of_real_frames, tmp_path):
@@ -129,6 +147,16 @@ def test_real_frame_terms_vanish_for_a_flat_frame_and_pull_towards_the_teacher()
     flat = torch.full((1, 1, 64, 64), 0.4)
     assert real_frame_loss(lambda x: x, lambda x: x, flat, weights, generator) == pytest.approx(0, abs=1e-6)
     assert real_frame_loss(lambda x: x + 0.1, lambda x: x, flat, weights, generator) > 0.05
+
+
+def test_the_coarse_branch_follows_the_fine_one_and_not_the_other_way_round():
+    frames = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    offsets = iter(fine_and_coarse := [torch.tensor(0.1, requires_grad=True), torch.tensor(0.2, requires_grad=True)])
+    weights = RealFrameSettings(brightness=0, consistency=1, teacher=0, flatness=0)
+    generator = torch.Generator().manual_seed(0)
+    real_frame_loss(lambda x: x + next(offsets), lambda x: x, frames, weights, generator).backward()
+    assert fine_and_coarse[0].grad == 0
+    assert fine_and_coarse[1].grad != 0
 
 
 def test_the_teacher_ensemble_of_an_identity_is_the_frame():
