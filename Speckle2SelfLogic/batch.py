@@ -16,11 +16,11 @@ from Speckle2SelfLogic.errors import (
     GeometryLossWarning,
     ImageFileError,
     Speckle2SelfError,
-    UnsupportedImageError,
 )
 from Speckle2SelfLogic.image import UltrasoundImage
 from Speckle2SelfLogic.io import WRITABLE_SUFFIXES, check_writable, image_suffix, is_readable, read_image, write_image
-from Speckle2SelfLogic.outputs import check_free, file_errors, make_folder
+from Speckle2SelfLogic.outputs import check_free, make_folder
+from Speckle2SelfLogic.plain_errors import one_sentence
 from Speckle2SelfLogic.simulation import Simulation
 
 
@@ -62,12 +62,12 @@ def plan(source: Path, target: Path, *, overwrite: bool = False) -> list[FileRes
         If there is nothing to read, an output exists already, two inputs would share an output, or input and output
         are the same.
     """
-    with file_errors(source):
+    with one_sentence(source, "cannot be read"):
         if not source.exists():
             message = f"There is no file or folder '{source}'."
             raise ImageFileError(message)
         is_folder = source.is_dir()
-    with file_errors(target):
+    with one_sentence(target, "cannot be written"):
         if is_folder:
             pairs = _plan_folder(source, target)
         else:
@@ -106,7 +106,7 @@ def despeckle_all(
     """Despeckle files one after the other. A file that fails carries its error; the others still go on."""
     for pair in pairs:
         try:
-            with file_errors(pair.source):
+            with one_sentence(pair.source, "cannot be despeckled"):
                 if len(pairs) > 1:
                     make_folder(pair.target.parent)
                 despeckle_file(pair, denoiser, progress(pair) if progress else None, is_cancelled)
@@ -199,9 +199,5 @@ def _writable_name(name: Path) -> Path:
 def _write_with_notes(image: UltrasoundImage, path: Path) -> list[str]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", GeometryLossWarning)
-        try:
-            write_image(image, path)
-        except MemoryError as error:
-            message = f"There is not enough memory to write '{path}'; crop the image or close other programs."
-            raise UnsupportedImageError(message) from error
+        write_image(image, path)
     return [str(warning.message) for warning in caught]

@@ -1,31 +1,12 @@
-"""Rules for every output: nothing that exists is lost by accident, and trouble with files is one sentence."""
+"""Rules for every output: nothing that exists is lost by accident."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-from Speckle2SelfLogic.errors import ImageFileError, UnsupportedImageError
-
-
-@contextmanager
-def file_errors(path: Path) -> Iterator[None]:
-    """Turn what the operating system says about a file, and a lack of memory, into one sentence.
-
-    Raises
-    ------
-    ImageFileError, UnsupportedImageError
-        In place of `OSError` and `MemoryError`.
-    """
-    try:
-        yield
-    except OSError as error:
-        message = f"'{_shown(path)}' cannot be used: {error.strerror or error}."
-        raise ImageFileError(message) from error
-    except MemoryError as error:
-        message = f"There is not enough memory for '{_shown(path)}'; crop the image or close other programs."
-        raise UnsupportedImageError(message) from error
+from Speckle2SelfLogic.errors import ImageFileError
+from Speckle2SelfLogic.plain_errors import one_sentence
 
 
 def check_free(target: Path, sources: Sequence[Path], *, overwrite: bool) -> None:
@@ -36,7 +17,7 @@ def check_free(target: Path, sources: Sequence[Path], *, overwrite: bool) -> Non
     ImageFileError
         If it may not.
     """
-    with file_errors(target):
+    with one_sentence(target, "cannot be written"):
         if not target.exists():
             return
         for source in sources:
@@ -59,13 +40,5 @@ def make_folder(folder: Path) -> None:
     ImageFileError
         If it cannot be made.
     """
-    try:
+    with one_sentence(folder, "cannot be made"):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        message = f"The folder '{_shown(folder)}' cannot be made: {error.strerror or error}."
-        raise ImageFileError(message) from error
-
-
-def _shown(path: Path) -> str:
-    text = str(path).encode("utf-8", "backslashreplace").decode()
-    return text if len(text) <= 120 else f"{text[:60]}...{text[-50:]}"
