@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from Speckle2SelfLogic.errors import CancelledError, SettingsError, UnsupportedImageError
+from Speckle2SelfLogic.errors import CancelledError, GeometryError, SettingsError, UnsupportedImageError
 from Speckle2SelfLogic.frames import SLICE_AXES, GreyFrames, as_frames, frames_view, grey_frame, grey_range_of
 from Speckle2SelfLogic.image import IntensityDomain, UltrasoundImage
 from Speckle2SelfLogic.intensity import Float32, GreyRange, Pixels
@@ -28,6 +28,7 @@ ProgressCallback = Callable[[int, int], None]
 
 LOWEST_CONTRAST = 4 / 255
 """Frames whose grey spans less than this between the 1 % and the 99 % quantile are returned unchanged."""
+OUTSIDE_REGION = "outside the region"
 PIXELS_PER_BATCH = 2 * 512 * 512
 
 
@@ -102,6 +103,13 @@ class DenoiseReport:
         return {**asdict(self), "skipped": [frame._asdict() for frame in self.skipped]}
 
 
+class ImageContext(NamedTuple):
+    """What is found once for all frames of an image, and can be used again for frames that belong to it."""
+
+    grey_range: GreyRange
+    sector: Sector
+
+
 class Despeckled(NamedTuple):
     """The result: a new image with the geometry and pixel type of the input, and the report."""
 
@@ -116,18 +124,41 @@ class Denoiser:
     method: FrameDespeckler
     settings: DenoiseSettings = DenoiseSettings()
 
+    def context_of(self, image: UltrasoundImage) -> ImageContext:
+        """Find grey range and sector of an image. Raises what `GreyRange.of` and `frames_view` raise."""
+        grey_range = grey_range_of(image)
+        return ImageContext(grey_range, self._sector(frames_view(image, self.settings.slice_axis), grey_range))
+
     def run(
         self,
         image: UltrasoundImage,
         progress: ProgressCallback | None = None,
         is_cancelled: Callable[[], bool] | None = None,
+        *,
+        context: ImageContext | None = None,
+        region: Mask | None = None,
     ) -> Despeckled:
         """Despeckle an image. The input is not modified; equal inputs give equal outputs.
+
+        Parameters
+        ----------
+        image
+            The frame, cine or volume.
+        progress, is_cancelled
+            Called before each batch and after it.
+        context
+            Grey range and sector, if they are known already: those of a whole cine for one of its frames, or of the
+            first frame of a live image. Left out: found in this image.
+        region
+            Pixels that may change, a boolean array with the shape of the image without colour; all others keep
+            their values, and so do whole frames outside of it. Left out: every pixel.
 
         Raises
         ------
         UnsupportedImageError
             For non-finite values, pixels that are not numbers, or a linear envelope (compress it first).
+        GeometryError
+            If the region or the sector of the context has another shape than the image.
         SettingsError
             If settings do not fit the image.
         CancelledError
@@ -142,10 +173,13 @@ class Denoiser:
         earlier_messages = len(getattr(self.method, "messages", []))
         output = np.array(image.pixels)  # a writeable copy
         if self.settings.strength > 0:  # at 0 no value is looked at, so that any pixels come back bit for bit
-            grey_range = grey_range_of(image)
-            report.black, report.white = grey_range.black, grey_range.white
+            context = context or self.context_of(image)
+            region_frames = None if region is None else self._region_frames(region, image)
+            _check_shapes(frames, context.sector, region_frames)
+            report.black, report.white = context.grey_range.black, context.grey_range.white
+            report.sector, report.sector_share = context.sector.reason, float(context.sector.share)
             output_frames = as_frames(output, image, self.settings.slice_axis)
-            self._fill(frames, output_frames, grey_range, report, progress, is_cancelled)
+            self._fill(frames, output_frames, context, region_frames, report, progress, is_cancelled)
         report.seconds = time.perf_counter() - started
         report.messages += getattr(self.method, "messages", [])[earlier_messages:]
         step = f"despeckled by {self.method.title} ({self.method.name}), strength {self.settings.strength:g}"
@@ -155,7 +189,8 @@ class Denoiser:
         self,
         frames: Pixels,
         output: Pixels,
-        grey_range: GreyRange,
+        context: ImageContext,
+        region: Pixels | None,
         report: DenoiseReport,
         progress: ProgressCallback | None,
         is_cancelled: Callable[[], bool] | None,
@@ -164,13 +199,19 @@ class Denoiser:
         if not chosen:
             message = f"The chosen frames {self.settings.frames} hold none of the image's {len(frames)} frames."
             raise SettingsError(message)
-        sector = self._sector(frames, grey_range, report)
         for batch in _batches(chosen, self.settings.batch_frames or _frames_per_batch(frames)):
             if is_cancelled is not None and is_cancelled():
                 message = f"Stopped after {report.processed + len(report.skipped)} of {len(chosen)} frames."
                 raise CancelledError(message)
             prepared = [
-                _prepare(index, frames[index], self.settings.keep_overlays, sector, grey_range) for index in batch
+                _prepare(
+                    index,
+                    frames[index],
+                    self.settings.keep_overlays,
+                    context,
+                    None if region is None else region[index],
+                )
+                for index in batch
             ]
             report.overlay_pixels += sum(frame.overlay_pixels for frame in prepared)
             report.skipped += [
@@ -183,17 +224,22 @@ class Denoiser:
                 answers = self.method.despeckle(grey_nyx)
                 report.method_seconds += time.perf_counter() - started
                 for frame, answer in zip(ready, answers, strict=True):
-                    self._write(frame, answer, frames[frame.number], output[frame.number], grey_range, report)
+                    self._write(frame, answer, frames[frame.number], output[frame.number], context.grey_range, report)
             report.processed += len(ready)
             if progress is not None:
                 progress(report.processed + len(report.skipped), len(chosen))
 
-    def _sector(self, frames: Pixels, grey_range: GreyRange, report: DenoiseReport) -> Sector:
+    def _sector(self, frames: Pixels, grey_range: GreyRange) -> Sector:
         if not self.settings.keep_outside_sector:
-            return Sector(np.ones(frames.shape[1:3], bool), 1.0, "whole frame: asked for")
-        sector = find_sector(GreyFrames(frames, grey_range), data_range=1.0)
-        report.sector, report.sector_share = sector.reason, float(sector.share)
-        return sector
+            return Sector(np.ones(frames.shape[1:3], bool), 1.0, "Whole frame: asked for.")
+        return find_sector(GreyFrames(frames, grey_range), data_range=1.0)
+
+    def _region_frames(self, region: Mask, image: UltrasoundImage) -> Pixels:
+        expected = image.pixels.shape[: image.geometry_dimension]
+        if region.shape != expected:
+            message = f"The region has shape {region.shape}, but the image has {expected}."
+            raise GeometryError(message)
+        return as_frames(np.asarray(region, bool), image, self.settings.slice_axis)
 
     def _write(
         self,
@@ -222,8 +268,23 @@ class _PreparedFrame(NamedTuple):
     empty_because: str
 
 
-def _prepare(index: int, pixels: Pixels, find_overlays: bool, sector: Sector, grey_range: GreyRange) -> _PreparedFrame:
+def _check_shapes(frames: Pixels, sector: Sector, region: Pixels | None) -> None:
+    shape_yx = tuple(frames.shape[1:3])
+    if sector.mask_yx.shape != shape_yx:
+        message = f"The sector of the context has shape {sector.mask_yx.shape}, but the frames have {shape_yx}."
+        raise GeometryError(message)
+    if region is not None and not any(np.any(region[number]) for number in range(len(region))):
+        message = "The region holds no pixel of the image; choose one that overlaps it."
+        raise SettingsError(message)
+
+
+def _prepare(
+    index: int, pixels: Pixels, find_overlays: bool, context: ImageContext, region_yx: Pixels | None
+) -> _PreparedFrame:
+    grey_range, sector = context
     grey = grey_frame(pixels, grey_range)
+    if region_yx is not None and not region_yx.any():
+        return _PreparedFrame(index, grey, sector.mask_yx, 0, OUTSIDE_REGION)
     mask, overlay_pixels = without_surround(sector.mask_yx, grey), 0
     if find_overlays and pixels.ndim == 3:
         overlay = find_overlay(grey_range.to_grey(pixels[..., :3]), data_range=1.0)
@@ -233,7 +294,10 @@ def _prepare(index: int, pixels: Pixels, find_overlays: bool, sector: Sector, gr
             if not overlay.all():
                 grey = _fill_from_neighbours(grey, overlay)
     empty_because = "low contrast: the whole image is noise at most" if grey_range.is_meaningless else ""
-    return _PreparedFrame(index, grey, mask, overlay_pixels, empty_because or _why_empty(grey, mask))
+    empty_because = empty_because or _why_empty(grey, mask)
+    if region_yx is not None:
+        mask = np.asarray(mask & np.asarray(region_yx, bool))
+    return _PreparedFrame(index, grey, mask, overlay_pixels, empty_because)
 
 
 def _why_empty(grey_yx: Float32, mask_yx: Mask) -> str:

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
 from Speckle2SelfLogic.denoiser import Denoiser, DenoiseSettings
-from Speckle2SelfLogic.errors import CancelledError, SettingsError, UnsupportedImageError
+from Speckle2SelfLogic.errors import CancelledError, GeometryError, SettingsError, UnsupportedImageError
 from Speckle2SelfLogic.frames import frames_view
 from Speckle2SelfLogic.image import IntensityDomain, UltrasoundImage
 from Speckle2SelfLogic.intensity import GreyRange
@@ -311,3 +311,41 @@ def test_alpha_has_no_part_in_the_grey_range():
     _, report = Denoiser(Blur()).run(UltrasoundImage(pixels, "YXC"))
     assert report.processed == 1
     assert report.white < 800
+
+
+@pytest.mark.parametrize("slice_axis", ["z", "y", "x"])
+def test_only_pixels_of_the_region_change(a_speckled_volume, slice_axis):
+    region = np.zeros((5, 24, 20), bool)
+    region[1:3, 4:12, 5:15] = True
+    denoiser = Denoiser(Blur(), DenoiseSettings(slice_axis=slice_axis))
+    everywhere = denoiser.run(a_speckled_volume).image.pixels
+    output, report = denoiser.run(a_speckled_volume, region=region)
+    np.testing.assert_array_equal(output.pixels, np.where(region, everywhere, a_speckled_volume.pixels))
+    inside = {"z": 2, "y": 8, "x": 10}[slice_axis]
+    assert report.processed == inside
+    assert {frame.reason for frame in report.skipped} == {"outside the region"}
+
+
+def test_a_region_of_another_shape_or_without_pixels_is_refused(a_speckled_volume):
+    with pytest.raises(GeometryError, match=r"region has shape \(24, 20\), but the image has \(5, 24, 20\)"):
+        Denoiser(Blur()).run(a_speckled_volume, region=np.ones((24, 20), bool))
+    with pytest.raises(SettingsError, match="region holds no pixel"):
+        Denoiser(Blur()).run(a_speckled_volume, region=np.zeros((5, 24, 20), bool))
+
+
+def test_a_frame_with_the_context_of_its_cine_gives_what_the_cine_gives():
+    pixels = np.random.default_rng(1).rayleigh(400, (3, 40, 48)).astype(np.uint16)  # a range that depends on all frames
+    pixels[:, :6] = 0
+    cine = UltrasoundImage(pixels, "TYX")
+    frame = UltrasoundImage(pixels[1], "YX")
+    denoiser = Denoiser(Blur())
+    expected = denoiser.run(cine).image.pixels[1]
+    alone = denoiser.run(frame).image.pixels
+    assert (alone != expected).any()
+    np.testing.assert_array_equal(denoiser.run(frame, context=denoiser.context_of(cine)).image.pixels, expected)
+
+
+def test_a_context_of_another_frame_size_is_refused(a_speckled_volume):
+    other = Denoiser(Blur()).context_of(UltrasoundImage(np.zeros((8, 8), np.uint8), "YX"))
+    with pytest.raises(GeometryError, match=r"sector of the context has shape \(8, 8\)"):
+        Denoiser(Blur()).run(a_speckled_volume, context=other)
