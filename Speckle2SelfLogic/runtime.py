@@ -95,6 +95,8 @@ class NetworkDespeckler:
     citation: str
     device: torch.device
     messages: list[str] = field(default_factory=list)
+    sha256: str = ""
+    """Checksum of the file of weights, as its card says."""
 
     @classmethod
     def load(cls, name_or_path: str | Path, device: str = "auto") -> NetworkDespeckler:
@@ -103,7 +105,7 @@ class NetworkDespeckler:
 
         chosen = choose_device(device)
         network, card = load_network(name_or_path, device=str(chosen))
-        return cls(network, card.name, card.title, card.citation, chosen)
+        return cls(network, card.name, card.title, card.citation, chosen, sha256=card.sha256)
 
     def despeckle(self, frames_nyx: Float32) -> Float32:
         """Despeckle frames (N, Y, X) of grey 0..1."""

@@ -1,4 +1,4 @@
-"""The Slicer module "Speckle2Self": the classes that Slicer looks for by name. The core does the work."""
+"""The Slicer module "Speckle2Self": the classes that Slicer looks for by name. The library does the work."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import sys
 from typing import TYPE_CHECKING
 
 import slicer
-import vtk
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import (
@@ -15,12 +14,14 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
-from slicer.util import VTKObservationMixin
 
 from Speckle2SelfSlicerLib.core_path import make_core_importable
+from Speckle2SelfSlicerLib.sample_data import register_sample_data
+from Speckle2SelfSlicerLib.self_test import SelfTest
 
 if TYPE_CHECKING:
     from Speckle2SelfLogic.runtime import FrameDespeckler
+    from Speckle2SelfSlicerLib.parameters import Speckle2SelfParameters
 
 
 class Speckle2SelfSlicer(ScriptedLoadableModule):
@@ -28,68 +29,49 @@ class Speckle2SelfSlicer(ScriptedLoadableModule):
         ScriptedLoadableModule.__init__(self, parent)
         parent.title = _("Speckle2Self")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Ultrasound")]
+        parent.dependencies = []
         parent.contributors = ["Speckle2Self developers"]
         parent.helpText = _(
-            "<p>Removes speckle from ultrasound B-mode volumes, slice by slice, into a new volume with the same "
-            "geometry, data type and window/level.</p><p><b>Research use only. Not for diagnosis.</b> Always look at "
-            "the original beside the despeckled volume.</p>"
+            "<p>Removes speckle from ultrasound volumes and cines, slice by slice, into a new volume with the same "
+            "geometry, data type and window/level. Choose the input, press Apply, compare.</p><p><b>Research use only. "
+            "Not for diagnosis.</b> Speckle reduction can remove faint structures: always look at the original beside "
+            "the despeckled image.</p>"
         )
         parent.acknowledgementText = _(
             "If you use this module, please cite its method: X. Li, N. Navab, Z. Jiang. Speckle2Self: Self-supervised "
             "ultrasound speckle reduction without clean data. Medical Image Analysis, 2025, 103755. "
-            "doi:10.1016/j.media.2025.103755"
+            "doi:10.1016/j.media.2025.103755. This software is an independent implementation."
         )
+        slicer.app.connect("startupCompleted()", register_sample_data)
 
 
-class Speckle2SelfSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    def __init__(self, parent: slicer.qMRMLWidget | None = None) -> None:
-        ScriptedLoadableModuleWidget.__init__(self, parent)
-        VTKObservationMixin.__init__(self)
-
+class Speckle2SelfSlicerWidget(ScriptedLoadableModuleWidget):
     def setup(self) -> None:
         ScriptedLoadableModuleWidget.setup(self)
-        panel = slicer.util.loadUI(self.resourcePath("UI/Speckle2SelfSlicer.ui"))
-        self.layout.addWidget(panel)
-        self.ui = slicer.util.childWidgetVariables(panel)
-        panel.setMRMLScene(slicer.mrmlScene)
         self.logic = Speckle2SelfSlicerLogic()
-        from Speckle2SelfSlicerLib.methods import method_titles
+        from Speckle2SelfSlicerLib.panel import Panel
 
-        for name, title in method_titles().items():
-            self.ui.methodComboBox.addItem(title, name)
-        self.ui.inputSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.onInputChanged)
-        self.ui.applyButton.connect("clicked(bool)", self.onApply)
-        self.onInputChanged(self.ui.inputSelector.currentNode())
+        uiWidget = slicer.util.loadUI(self.resourcePath("UI/Speckle2SelfSlicer.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+        self.panel = Panel(self.ui, self.logic.engine, self.logic)
 
     def cleanup(self) -> None:
-        self.removeObservers()
+        self.panel.close()
+        self.logic.close()
+
+    def enter(self) -> None:
+        self.panel.enter()
+
+    def exit(self) -> None:
+        self.panel.exit()
 
     def onReload(self) -> None:
         packages = ("Speckle2SelfSlicerLib", "Speckle2SelfLogic")
         for name in [name for name in sys.modules if name.split(".")[0] in packages]:
             del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)
-
-    def onInputChanged(self, volume: slicer.vtkMRMLVolumeNode | None) -> None:
-        self.removeObservers(self.updateApplyButton)
-        if volume is not None:  # it may get its pixels after it was chosen
-            self.addObserver(volume, vtk.vtkCommand.ModifiedEvent, self.updateApplyButton)
-        self.updateApplyButton()
-
-    def updateApplyButton(self, _caller: vtk.vtkObject | None = None, _event: str = "") -> None:
-        from Speckle2SelfSlicerLib.volumes import why_unsupported
-
-        obstacle = why_unsupported(self.ui.inputSelector.currentNode())
-        self.ui.applyButton.enabled = not obstacle
-        self.ui.applyButton.toolTip = obstacle or _("Despeckle the input into a new volume.")
-
-    def onApply(self, _checked: bool = False) -> None:
-        method = self.ui.methodComboBox.itemData(self.ui.methodComboBox.currentIndex)
-        with slicer.util.tryWithErrorDisplay(_("The volume was not despeckled."), waitCursor=True):
-            strength = self.ui.strengthSlider.value
-            output = self.logic.process(self.ui.inputSelector.currentNode(), method=method, strength=strength)
-            slicer.util.setSliceViewerLayers(background=output)
-            self.ui.statusLabel.text = f"{output.GetName()}: {output.GetAttribute('Speckle2Self.Summary')}"
 
 
 class Speckle2SelfSlicerLogic(ScriptedLoadableModuleLogic):
@@ -98,50 +80,62 @@ class Speckle2SelfSlicerLogic(ScriptedLoadableModuleLogic):
     def __init__(self) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
         make_core_importable()
+        from Speckle2SelfSlicerLib.engine import Engine
+
+        self.engine = Engine()
+
+    def getParameterNode(self) -> Speckle2SelfParameters:
+        from Speckle2SelfSlicerLib.parameters import Speckle2SelfParameters
+
+        return Speckle2SelfParameters(ScriptedLoadableModuleLogic.getParameterNode(self))
 
     def process(
         self,
-        inputVolume: slicer.vtkMRMLVolumeNode,
+        inputVolume: slicer.vtkMRMLVolumeNode | slicer.vtkMRMLSequenceNode,
         outputVolume: slicer.vtkMRMLVolumeNode | None = None,
         method: str | FrameDespeckler | None = None,
         strength: float = 1.0,
-    ) -> slicer.vtkMRMLVolumeNode:
-        """Despeckle a scalar or RGB volume slice by slice and return the volume that holds the result.
+        *,
+        wholeSequence: bool = False,
+        sliceAxis: str = "auto",
+        device: str = "auto",
+        keepOverlays: bool = True,
+        region: slicer.vtkMRMLNode | None = None,
+        segmentID: str = "",
+        interactive: bool = False,
+    ) -> slicer.vtkMRMLVolumeNode | slicer.vtkMRMLSequenceNode:
+        """Despeckle a scalar or RGB volume slice by slice, or a sequence, and return the node that holds the result.
 
-        :param outputVolume: takes the result, never the input itself; left out: a new "<input> (Speckle2Self)".
+        :param inputVolume: a volume; a sequence node stands for all of its frames and gives a sequence node.
+        :param outputVolume: takes the result (an empty volume or an earlier result); left out: a new node
+          "<input> (Speckle2Self)".
         :param method: a model, classical filter or weight file by name, or an object; left out: the default model.
         :param strength: 0 keeps the input bit for bit, 1 is the method's full answer.
+        :param wholeSequence: for the proxy volume of a sequence, whether all frames are meant.
+        :param sliceAxis: "auto", or "z", "y", "x" for slices along K, J, I.
+        :param device: "auto", "cuda" or "cpu".
+        :param region: segmentation or ROI node outside of which nothing changes, with ``segmentID`` if needed.
+        :param interactive: whether it may ask (for example to install PyTorch) and keep the window alive.
         """
-        from Speckle2SelfLogic.denoiser import Denoiser, DenoiseSettings
-        from Speckle2SelfSlicerLib import methods, volumes
+        from Speckle2SelfSlicerLib.request import DespeckleRequest, MethodRequest
+        from Speckle2SelfSlicerLib.sequences import cine_of, resolve_sequence
 
-        source = volumes.image_from_volume(inputVolume)
-        volumes.check_output(inputVolume, outputVolume)
-        denoiser = Denoiser(methods.resolve(method), DenoiseSettings(strength=strength))
-        result, report = denoiser.run(source)
-        return volumes.write_volume(result, inputVolume, outputVolume, methods.record(report))
+        volume, sequence = resolve_sequence(inputVolume)
+        how = MethodRequest(method or MethodRequest.method, strength, device, keepOverlays)
+        request = DespeckleRequest(
+            volume, how, outputVolume, wholeSequence or sequence is not None, sliceAxis, region, segmentID
+        )
+        if interactive:
+            self.engine.prepare(how, ask=slicer.util.confirmOkCancelDisplay)
+        output = self.engine.start(request).finish(slicer.app.processEvents if interactive else None)
+        return output if sequence is None else cine_of(output).sequence
+
+    def close(self) -> None:
+        """End the thread that methods work in."""
+        self.engine.close()
 
 
-class Speckle2SelfSlicerTest(ScriptedLoadableModuleTest):
-    def setUp(self) -> None:
-        slicer.mrmlScene.Clear()
+class Speckle2SelfSlicerTest(SelfTest, ScriptedLoadableModuleTest):
+    """Runs inside Slicer, without PyTorch and with it; the tests are those of `SelfTest`."""
 
-    def test_result_is_a_new_volume_with_the_geometry_and_type_of_the_input(self) -> None:
-        import numpy as np
-
-        class Inverse:
-            name = title = citation = "inverse"
-
-            def despeckle(self, frames_nyx: np.ndarray) -> np.ndarray:
-                return 1 - frames_nyx
-
-        pixels = np.random.default_rng(0).integers(1, 255, (3, 40, 50)).astype(np.uint8)
-        ijkToRAS = np.array([[0, -0.3, 0, 5], [-0.2, 0, 0, 7], [0, 0, 1.5, -9], [0, 0, 0, 1]])
-        source = slicer.util.addVolumeFromArray(pixels, ijkToRAS, "Frames")
-        output = Speckle2SelfSlicerLogic().process(source, method=Inverse())
-        outputToRAS = vtk.vtkMatrix4x4()
-        output.GetIJKToRASMatrix(outputToRAS)
-        np.testing.assert_allclose(slicer.util.arrayFromVTKMatrix(outputToRAS), ijkToRAS)
-        np.testing.assert_array_equal(slicer.util.arrayFromVolume(output), 255 - pixels)
-        np.testing.assert_equal(slicer.util.arrayFromVolume(output).dtype, np.uint8)
-        np.testing.assert_array_equal(slicer.util.arrayFromVolume(source), pixels)
+    logicClass = Speckle2SelfSlicerLogic

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
-from Speckle2SelfLogic.denoiser import DenoiseReport
+from Speckle2SelfLogic import RESEARCH_USE, __version__
+from Speckle2SelfLogic.denoiser import OUTSIDE_REGION, DenoiseReport
 from Speckle2SelfLogic.errors import SettingsError, WeightsError
 from Speckle2SelfLogic.filters import FILTERS
 from Speckle2SelfLogic.methods import load_method
-from Speckle2SelfLogic.runtime import FrameDespeckler
+from Speckle2SelfLogic.runtime import FrameDespeckler, NetworkDespeckler
 from Speckle2SelfLogic.weights import DEFAULT_MODEL, find_model, list_models
+from Speckle2SelfSlicerLib.request import DespeckleRequest, MethodRequest
+from Speckle2SelfSlicerLib.torch_loading import map_torch_libraries
+from Speckle2SelfSlicerLib.volumes import METHOD_ATTRIBUTE
+
+SUMMARY_ATTRIBUTE = "Speckle2Self.Summary"
 
 
 def method_titles() -> dict[str, str]:
@@ -23,42 +30,91 @@ def method_titles() -> dict[str, str]:
     return titles | {name: classical.title for name, classical in FILTERS.items()}
 
 
-def resolve(method: str | FrameDespeckler | None) -> FrameDespeckler:
-    """Return the method of a name or weight file, the default model for None, and an object as it is.
+def needs_torch(method: str | FrameDespeckler) -> bool:
+    """Whether a method is a network by name or file."""
+    return isinstance(method, str) and method not in FILTERS
 
-    Raises
-    ------
-    SettingsError
-        If nothing has that name, or a network is asked for and Slicer's Python lacks PyTorch.
-    WeightsError
-        If weights are damaged, unsafe, or belong to another network.
-    """
-    if method is not None and not isinstance(method, str):
-        return method
+
+def describe_method(name: str) -> str:
+    """Return in a line or two what a method is and where it comes from."""
+    if name in FILTERS:
+        return FILTERS[name].citation
+    card = find_model(name)
+    return f"{card.intended_use} {card.licence}. SHA-256 {card.sha256[:12]}."
+
+
+class MethodStore:
+    """Loads methods, each once: a network stays in memory for the next run, the preview and live images."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[tuple[str, str, float], FrameDespeckler] = {}
+
+    def load(self, how: MethodRequest) -> FrameDespeckler:
+        """Return the method of a name or weight file on a device, and an object as it is.
+
+        Raises
+        ------
+        SettingsError
+            If nothing has that name, the device is missing, or a network is asked for and Python lacks PyTorch.
+        WeightsError
+            If weights are damaged, unsafe, or belong to another network.
+        """
+        if not isinstance(how.method, str):
+            return how.method
+        path = Path(how.method)
+        key = (how.method, how.device, path.stat().st_mtime if path.is_file() else 0.0)
+        if key not in self._loaded:
+            self._loaded[key] = _load(how.method, how.device)
+        return self._loaded[key]
+
+
+def _load(name_or_path: str, device: str) -> FrameDespeckler:
+    if needs_torch(name_or_path):
+        map_torch_libraries()
     try:
-        return load_method(method or DEFAULT_MODEL)
+        return load_method(name_or_path, device)
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         message = (
-            f"The method '{method or DEFAULT_MODEL}' needs PyTorch, which this Slicer does not have yet: install it "
+            f"The method '{name_or_path}' needs PyTorch, which this Slicer does not have yet: install it "
             "with the extension 'PyTorch' (module 'PyTorch Utils'), or choose a classical filter such as 'median'."
         )
         raise SettingsError(message) from error
 
 
-def record(report: DenoiseReport) -> dict[str, str]:
-    """Return what the output volume should say about its making, as node attributes."""
+def record(report: DenoiseReport, request: DespeckleRequest, method: FrameDespeckler) -> dict[str, str]:
+    """Return what the output should say about its making, as node attributes."""
+    is_network = isinstance(method, NetworkDespeckler)
+    region = request.region.GetName() if request.region is not None else ""
     return {
-        "Speckle2Self.Method": report.method,
+        METHOD_ATTRIBUTE: report.method,
+        "Speckle2Self.MethodTitle": method.title,
+        "Speckle2Self.ModelSHA256": method.sha256 if is_network else "",
+        "Speckle2Self.Device": str(method.device) if is_network else "cpu",
+        "Speckle2Self.Parameters": _parameters(method),
         "Speckle2Self.Strength": f"{report.strength:g}",
-        "Speckle2Self.Summary": _summary(report),
+        "Speckle2Self.SliceAxis": request.axis,
+        "Speckle2Self.KeepOverlays": str(request.how.keep_overlays),
+        "Speckle2Self.Region": f"{region} {request.segment_id}".strip(),
+        "Speckle2Self.Input": request.volume.GetName(),
+        SUMMARY_ATTRIBUTE: summary(report),
+        "Speckle2Self.Version": __version__,
+        "Speckle2Self.Notice": RESEARCH_USE,
     }
 
 
-def _summary(report: DenoiseReport) -> str:
-    sentences = [f"{report.processed} of {report.frames} slices despeckled in {report.seconds:.1f} s."]
-    if report.skipped:
-        first = report.skipped[0]
-        sentences.append(f"{len(report.skipped)} left unchanged, the first (slice {first.frame}): {first.reason}.")
+def summary(report: DenoiseReport) -> str:
+    """Return in sentences what was done, what was left alone and why."""
+    unit = "slice" if report.frames == 1 else "slices"
+    sentences = [f"{report.processed} of {report.frames} {unit} despeckled in {report.seconds:.1f} s."]
+    skipped = [frame for frame in report.skipped if frame.reason != OUTSIDE_REGION]
+    if outside := len(report.skipped) - len(skipped):
+        sentences.append(f"{outside} outside the region.")
+    if skipped:
+        sentences.append(f"{len(skipped)} left unchanged, the first (slice {skipped[0].frame}): {skipped[0].reason}.")
     return " ".join([*sentences, *report.messages])
+
+
+def _parameters(method: FrameDespeckler) -> str:
+    return ", ".join(f"{name}={value}" for name, value in dict(getattr(method, "parameters", {})).items())

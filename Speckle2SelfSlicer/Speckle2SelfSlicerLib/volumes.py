@@ -13,11 +13,12 @@ from Speckle2SelfLogic.errors import SettingsError, UnsupportedImageError
 from Speckle2SelfLogic.image import Calibration, Pixels, Provenance, UltrasoundImage
 
 if TYPE_CHECKING:
-    from slicer import vtkMRMLVolumeNode
+    from slicer import vtkMRMLNode, vtkMRMLVolumeNode
 
-SUPPORTED_CLASSES = ("vtkMRMLScalarVolumeNode", "vtkMRMLVectorVolumeNode")
+SUPPORTED_CLASSES = ("vtkMRMLScalarVolumeNode", "vtkMRMLVectorVolumeNode", "vtkMRMLStreamingVolumeNode")
 LPS_FROM_RAS = np.diag((-1.0, -1.0, 1.0))
 UNCALIBRATED_SPACING_MM = (1.0, 1.0)
+METHOD_ATTRIBUTE = "Speckle2Self.Method"
 
 
 def why_unsupported(volume: vtkMRMLVolumeNode | None) -> str:
@@ -48,7 +49,7 @@ def image_from_volume(volume: vtkMRMLVolumeNode) -> UltrasoundImage:
     """
     if obstacle := why_unsupported(volume):
         raise UnsupportedImageError(obstacle)
-    voxels = _voxels(volume.GetImageData())
+    voxels = voxels_of(volume.GetImageData())
     ijk_to_ras = vtk.vtkMatrix4x4()
     volume.GetIJKToRASDirectionMatrix(ijk_to_ras)
     direction_ras = [[ijk_to_ras.GetElement(row, column) for column in range(3)] for row in range(3)]
@@ -63,24 +64,39 @@ def image_from_volume(volume: vtkMRMLVolumeNode) -> UltrasoundImage:
     )
 
 
+def output_class(source: vtkMRMLVolumeNode) -> str:
+    """Return the class of volume that takes a result: grey stays grey, colour stays colour, a stream becomes still."""
+    components = source.GetImageData().GetNumberOfScalarComponents()
+    return "vtkMRMLScalarVolumeNode" if components == 1 else "vtkMRMLVectorVolumeNode"
+
+
+def is_result(volume: vtkMRMLVolumeNode) -> bool:
+    """Whether a volume was made by this module, so that it may be replaced."""
+    return volume.GetAttribute(METHOD_ATTRIBUTE) is not None
+
+
 def check_output(source: vtkMRMLVolumeNode, output: vtkMRMLVolumeNode | None) -> None:
-    """Check that a result may be written into a volume.
+    """Check that a result may be written into a volume: an empty one, or an earlier result.
 
     Raises
     ------
     SettingsError
-        If it is the source itself or another kind of volume.
+        If it is the source itself, another kind of volume, or holds pixels that this module did not make.
     """
     if output is None:
         return
+    name = output.GetName()
     if output is source:
         message = f"The result would overwrite its source '{source.GetName()}'; choose another volume, or none."
         raise SettingsError(message)
-    if output.GetClassName() != source.GetClassName():
+    if output.GetClassName() != output_class(source):
         message = (
-            f"'{output.GetName()}' is a {output.GetClassName()} and cannot take the result of a "
+            f"'{name}' is a {output.GetClassName()} and cannot take the result of a "
             f"{source.GetClassName()}; choose a volume of that kind, or none."
         )
+        raise SettingsError(message)
+    if output.GetImageData() is not None and output.GetImageData().GetNumberOfPoints() and not is_result(output):
+        message = f"'{name}' holds pixels that this module did not make; choose a new volume or an earlier result."
         raise SettingsError(message)
 
 
@@ -89,6 +105,7 @@ def write_volume(
     source: vtkMRMLVolumeNode,
     output: vtkMRMLVolumeNode | None = None,
     attributes: Mapping[str, str] | None = None,
+    name: str | None = None,
 ) -> vtkMRMLVolumeNode:
     """Write the pixels of an image, made from a source volume, into a volume with all of the source's geometry.
 
@@ -102,9 +119,12 @@ def write_volume(
     source
         The volume that the image was made from.
     output
-        The volume to fill; left out: a new one named "<source> (Speckle2Self)" in the scene of the source.
+        The volume to fill; left out: a new one named "<source> (Speckle2Self)" in the scene of the source, beside it
+        in the subject hierarchy.
     attributes
         Node attributes to set on the output.
+    name
+        Name of a new output; left out: "<source> (Speckle2Self)".
 
     Raises
     ------
@@ -112,23 +132,89 @@ def write_volume(
         If `check_output` objects.
     """
     check_output(source, output)
-    image_data = vtk.vtkImageData()
-    image_data.DeepCopy(source.GetImageData())  # the same extent and VTK scalar type
-    _voxels(image_data)[...] = image.pixels
+    scene, is_new = source.GetScene(), output is None
     if output is None:
-        scene = source.GetScene()
-        name = scene.GenerateUniqueName(f"{source.GetName()} (Speckle2Self)")
-        output = scene.AddNewNodeByClass(source.GetClassName(), name)
-    output.CopyOrientation(source)
+        output = scene.CreateNodeByClass(output_class(source))
+        output.UnRegister(None)  # the scene owns it from here on
+        output.SetName(scene.GenerateUniqueName(name or result_name(source)))
+    fill_like(output, image.pixels, source)
     output.SetAndObserveTransformNodeID(source.GetTransformNodeID())
-    output.SetAndObserveImageData(image_data)
-    for name, value in (attributes or {}).items():
-        output.SetAttribute(name, value)
-    _show_alike(source, output)
+    for attribute, value in (attributes or {}).items():
+        output.SetAttribute(attribute, value)
+    if is_new:
+        scene.AddNode(output)
+        place_beside(output, source)
+    show_alike(source, output)
     return output
 
 
-def _voxels(image_data: vtk.vtkImageData) -> Pixels:
+def fill_volume(
+    output: vtkMRMLVolumeNode,
+    pixels: Pixels,
+    like: vtk.vtkImageData,
+    ijk_to_ras: vtk.vtkMatrix4x4,
+    extent: tuple[int, ...] | None = None,
+) -> None:
+    """Give a volume new pixels and geometry; pixels that it shares with other nodes are left alone.
+
+    Parameters
+    ----------
+    output
+        The volume.
+    pixels
+        Array (Z, Y, X[, C]).
+    like
+        The image whose VTK scalar type the pixels get.
+    ijk_to_ras
+        Geometry.
+    extent
+        First and last index along I, J and K; left out: from 0.
+    """
+    depth, height, width = pixels.shape[:3]
+    components = pixels.shape[3] if pixels.ndim == 4 else 1
+    image_data = vtk.vtkImageData()
+    image_data.SetExtent(*(extent or (0, width - 1, 0, height - 1, 0, depth - 1)))
+    image_data.AllocateScalars(like.GetScalarType(), components)
+    voxels_of(image_data)[...] = pixels
+    output.SetIJKToRASMatrix(ijk_to_ras)
+    output.SetAndObserveImageData(image_data)
+
+
+def fill_like(output: vtkMRMLVolumeNode, pixels: Pixels, source: vtkMRMLVolumeNode) -> None:
+    """Give a volume pixels, and the extent, scalar type and IJKToRAS of a source of the same shape."""
+    image_data = source.GetImageData()
+    fill_volume(output, pixels, image_data, ijk_to_ras_of(source), image_data.GetExtent())
+
+
+def ijk_to_ras_of(volume: vtkMRMLVolumeNode) -> vtk.vtkMatrix4x4:
+    """Return a copy of the IJKToRAS matrix of a volume."""
+    matrix = vtk.vtkMatrix4x4()
+    volume.GetIJKToRASMatrix(matrix)
+    return matrix
+
+
+def result_name(source: vtkMRMLNode) -> str:
+    """Return the name of a result."""
+    return f"{source.GetName()} (Speckle2Self)"
+
+
+def place_beside(node: vtkMRMLNode, original: vtkMRMLNode) -> None:
+    """Put a node into the folder (or study) of another one in the subject hierarchy."""
+    from slicer import vtkMRMLSubjectHierarchyNode
+
+    hierarchy = vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(original.GetScene())
+    if hierarchy is None:
+        return
+    beside = hierarchy.GetItemByDataNode(original)
+    parent = hierarchy.GetItemParent(beside) if beside else hierarchy.GetSceneItemID()
+    item = hierarchy.GetItemByDataNode(node)
+    if item:
+        hierarchy.SetItemParent(item, parent)
+    else:
+        hierarchy.CreateItem(parent, node)
+
+
+def voxels_of(image_data: vtk.vtkImageData) -> Pixels:
     """Return a view of the pixels: (Z, Y, X), or (Z, Y, X, C) for several components."""
     columns, rows, slices = image_data.GetDimensions()
     components = image_data.GetNumberOfScalarComponents()
@@ -136,20 +222,26 @@ def _voxels(image_data: vtk.vtkImageData) -> Pixels:
     return vtk_to_numpy(image_data.GetPointData().GetScalars()).reshape(shape)
 
 
-def _calibration(spacing_mm: tuple[float, float, float]) -> Calibration:
-    if spacing_mm[:2] == UNCALIBRATED_SPACING_MM:
-        return Calibration(is_calibrated=False, reason="the volume's in-plane spacing is 1 mm, as without calibration")
-    return Calibration(is_calibrated=True, reason="spacing of the volume node")
-
-
-def _show_alike(source: vtkMRMLVolumeNode, output: vtkMRMLVolumeNode) -> None:
+def show_alike(source: vtkMRMLVolumeNode, output: vtkMRMLVolumeNode) -> None:
     """Give the output the window/level and colours of the source, fixed, so that both can be compared."""
     output.CreateDefaultDisplayNodes()
     shown, display = source.GetDisplayNode(), output.GetDisplayNode()
     if shown is None:
         return
-    display.CopyContent(shown)
+    if shown.GetClassName() == display.GetClassName():
+        display.CopyContent(shown)
     if shown.GetColorNodeID():  # RGB volumes have none
         display.SetAndObserveColorNodeID(shown.GetColorNodeID())
     display.SetAutoWindowLevel(False)
     display.SetWindowLevel(shown.GetWindow(), shown.GetLevel())
+
+
+def is_calibrated(volume: vtkMRMLVolumeNode) -> bool:
+    """Whether the spacing of a volume is physical, as far as one can tell: not the 1 mm of uncalibrated images."""
+    return _calibration(volume.GetSpacing()).is_calibrated
+
+
+def _calibration(spacing_mm: tuple[float, float, float]) -> Calibration:
+    if spacing_mm[:2] == UNCALIBRATED_SPACING_MM:
+        return Calibration(is_calibrated=False, reason="the volume's in-plane spacing is 1 mm, as without calibration")
+    return Calibration(is_calibrated=True, reason="spacing of the volume node")

@@ -1,0 +1,54 @@
+"""What every face of the module stands on: loaded methods, the thread they work in, and runs, previews, live images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from Speckle2SelfSlicerLib.installation import ensure_torch
+from Speckle2SelfSlicerLib.live import LiveDespeckler
+from Speckle2SelfSlicerLib.methods import MethodStore, needs_torch
+from Speckle2SelfSlicerLib.preview import Preview
+from Speckle2SelfSlicerLib.request import DespeckleRequest, MethodRequest
+from Speckle2SelfSlicerLib.run import DespeckleRun
+
+if TYPE_CHECKING:
+    from slicer import vtkMRMLVolumeNode
+
+
+class Engine:
+    """Makes runs, previews and live images. All of them share one thread, which keeps a network's libraries warm."""
+
+    def __init__(self) -> None:
+        self._methods = MethodStore()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="Speckle2Self")
+
+    def prepare(
+        self, how: MethodRequest, ask: Callable[[str], bool], tell: Callable[[str], None] | None = None
+    ) -> None:
+        """Install PyTorch if a method needs it and it is missing or broken, after asking.
+
+        Raises
+        ------
+        Speckle2SelfError
+            If it cannot be installed or the user declined.
+        """
+        if needs_torch(how.method):
+            ensure_torch(ask, tell or (lambda _sentence: None))
+
+    def start(self, request: DespeckleRequest) -> DespeckleRun:
+        """Return a run that `DespeckleRun.advance` or `DespeckleRun.finish` carries on."""
+        return DespeckleRun(request, self._methods, self._thread)
+
+    def preview(self) -> Preview:
+        """Return an empty preview."""
+        return Preview(self._methods, self._thread)
+
+    def live(self, volume: vtkMRMLVolumeNode, how: MethodRequest) -> LiveDespeckler:
+        """Return a live image of a volume that changes."""
+        return LiveDespeckler(volume, how, self._methods, self._thread)
+
+    def close(self) -> None:
+        """End the thread once it has finished what it is busy with."""
+        self._thread.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,135 @@
+"""Compare: the buttons, the slider and the key that show original and despeckled image together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import qt
+import slicer
+
+from Speckle2SelfSlicerLib.compare import CompareMode, Comparison
+from Speckle2SelfSlicerLib.results import input_of
+from Speckle2SelfSlicerLib.texts import tr as _
+
+if TYPE_CHECKING:
+    from Speckle2SelfSlicerLib.panel.panel import Panel
+
+FLIP_KEY = "D"
+
+
+class CompareSection:
+    """The section "Compare"."""
+
+    def __init__(self, panel: Panel) -> None:
+        self._panel = panel
+        self._comparison: Comparison | None = None
+        self._pair: tuple[slicer.vtkMRMLVolumeNode, slicer.vtkMRMLVolumeNode] | None = None
+        ui = panel.ui
+        self._buttons = {
+            CompareMode.SIDE_BY_SIDE: ui.sideBySideButton,
+            CompareMode.FADE: ui.fadeButton,
+            CompareMode.FLIP: ui.flipButton,
+            CompareMode.RESIDUAL: ui.residualButton,
+            CompareMode.SWIPE: ui.swipeButton,
+        }
+        for mode, button in self._buttons.items():
+            button.connect("clicked(bool)", lambda _checked=False, mode=mode: self.show(mode))
+        ui.restoreButton.connect("clicked(bool)", lambda _checked=False: self.restore())
+        ui.fractionSlider.connect("valueChanged(double)", self._on_fraction)
+        self._key: qt.QShortcut | None = None
+        if slicer.util.mainWindow() is not None:
+            self._key = qt.QShortcut(slicer.util.mainWindow())
+            self._key.setKey(qt.QKeySequence(FLIP_KEY))
+            self._key.connect("activated()", self.flip)
+            self._key.enabled = False
+
+    def show(self, mode: CompareMode) -> None:
+        """Show the pair in a mode; flip, if it is shown flipped already."""
+        if mode is CompareMode.FLIP and self._comparison is not None and self._comparison.mode is mode:
+            self.flip()
+            self.refresh()
+            return
+        self._panel.preview.stop()
+        try:
+            self._matching_comparison().show(mode)
+            self._comparison.set_fraction(self._panel.parameters.fraction)
+        except Exception as error:
+            self._panel.fail(error)
+        self.refresh()
+
+    def flip(self) -> None:
+        """Show the other one of original and despeckled."""
+        if self._comparison is None or self._comparison.mode is None:
+            if self._pair_now() is not None:
+                self.show(CompareMode.FLIP)
+            return
+        shows_despeckled = self._comparison.flip()
+        self._panel.ui.messageLabel.text = _("Despeckled") if shows_despeckled else _("Original")
+
+    def follow(self) -> None:
+        """Take up that the input shows another frame."""
+        if self._comparison is not None and self._comparison.mode is not None:
+            self._comparison.refresh()
+
+    def restore(self) -> None:
+        """Bring back the layout and volumes from before."""
+        if self._comparison is not None:
+            self._comparison.restore()
+        self._comparison = self._pair = None
+        self.refresh()
+
+    def stop(self) -> None:
+        """Bring back the views before the scene goes."""
+        self.restore()
+
+    def tick(self) -> bool:
+        """Nothing runs here."""
+        return False
+
+    def refresh(self) -> None:
+        """Allow what there is a result for."""
+        if self._pair is not None and any(node.GetScene() is None for node in self._pair):
+            self.restore()
+            return
+        obstacle = self._obstacle()
+        mode = None if self._comparison is None else self._comparison.mode
+        for each, button in self._buttons.items():
+            button.enabled = not obstacle
+            button.checked = each is mode
+        self._panel.ui.compareCollapsibleButton.toolTip = obstacle
+        self._panel.ui.restoreButton.enabled = mode is not None
+        self._panel.ui.fractionSlider.enabled = mode in (CompareMode.FADE, CompareMode.SWIPE)
+
+    def enable_key(self, enabled: bool) -> None:
+        """Let the key work while the module is shown, so that other modules can have it."""
+        if self._key is not None:
+            self._key.enabled = enabled
+
+    def _obstacle(self) -> str:
+        if slicer.app.layoutManager() is None:
+            return _("There are no views to compare in.")
+        return "" if self._pair_now() is not None else _("Press Apply first: there is no result of this input yet.")
+
+    def _pair_now(self) -> tuple[slicer.vtkMRMLVolumeNode, slicer.vtkMRMLVolumeNode] | None:
+        """Return original and result: of the input, or of the input that was despeckled if a result is chosen."""
+        volume, result = self._panel.volume, self._panel.result
+        if result is not None:
+            return volume, result
+        original = input_of(volume)
+        return None if original is None else (original, volume)
+
+    def _matching_comparison(self) -> Comparison:
+        pair = self._pair_now()
+        if self._comparison is not None and pair == self._pair:
+            return self._comparison
+        self.restore()
+        manager = slicer.app.layoutManager()
+        layout_node = None if manager is None else manager.layoutLogic().GetLayoutNode()
+        axis = self._panel.request().axis
+        self._comparison = Comparison(*pair, slicer.app.applicationLogic(), layout_node, axis)
+        self._pair = pair
+        return self._comparison
+
+    def _on_fraction(self, fraction: float) -> None:
+        if self._comparison is not None and self._comparison.mode is not None:
+            self._comparison.set_fraction(fraction)

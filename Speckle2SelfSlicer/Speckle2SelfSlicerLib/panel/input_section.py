@@ -1,0 +1,36 @@
+"""The input: what was chosen, whether it is a cine, and whether its millimetres can be trusted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from Speckle2SelfSlicerLib.describe import describe_input
+from Speckle2SelfSlicerLib.sequences import cine_of
+from Speckle2SelfSlicerLib.volumes import why_unsupported
+
+if TYPE_CHECKING:
+    from Speckle2SelfSlicerLib.panel.panel import Panel
+
+
+class InputSection:
+    """The section "Input"."""
+
+    def __init__(self, panel: Panel) -> None:
+        self._panel = panel
+
+    def refresh(self) -> None:
+        """Describe the input."""
+        ui, volume = self._panel.ui, self._panel.volume
+        cine = cine_of(volume)
+        ui.wholeSequenceCheckBox.visible = cine is not None and cine.frame_count > 1
+        if why_unsupported(volume):
+            ui.inputInfoLabel.text = ""
+            return
+        ui.inputInfoLabel.text = describe_input(volume, self._panel.request().axis, cine)
+
+    def tick(self) -> bool:
+        """Nothing runs here."""
+        return False
+
+    def stop(self) -> None:
+        """Nothing runs here."""

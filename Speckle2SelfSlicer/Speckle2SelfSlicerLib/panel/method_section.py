@@ -1,0 +1,85 @@
+"""Method and output: which method, how strong, on which device, and where."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from Speckle2SelfLogic.weights import DEFAULT_MODEL
+from Speckle2SelfSlicerLib.methods import describe_method, method_titles
+from Speckle2SelfSlicerLib.panel.segment_choice import SegmentChoice
+from Speckle2SelfSlicerLib.planes import choose_axis
+from Speckle2SelfSlicerLib.request import MethodRequest
+from Speckle2SelfSlicerLib.texts import tr as _
+from Speckle2SelfSlicerLib.volumes import why_unsupported
+
+if TYPE_CHECKING:
+    from Speckle2SelfSlicerLib.panel.panel import Panel
+
+FROM_FILE = "file"
+
+
+class MethodSection:
+    """The section "Method and output"."""
+
+    def __init__(self, panel: Panel) -> None:
+        self._panel = panel
+        self._segment = SegmentChoice(panel.ui.segmentLabel, panel.ui.segmentComboBox, self._on_segment)
+        combo = panel.ui.methodComboBox
+        for name, title in {**method_titles(), FROM_FILE: _("Network from a file of weights...")}.items():
+            combo.addItem(title, name)
+        combo.connect("currentIndexChanged(int)", self._on_method)
+
+    def how(self) -> MethodRequest:
+        """Return the method that the panel asks for."""
+        parameters = self._panel.parameters
+        method = str(parameters.modelFile) if parameters.method == FROM_FILE else parameters.method
+        return MethodRequest(method, parameters.strength, parameters.device.value, parameters.keepOverlays)
+
+    def segment_id(self) -> str:
+        """Return the segment outside of which nothing changes."""
+        return "" if self._panel.parameters.region is None else self._panel.parameters.segment
+
+    def why_not(self) -> str:
+        """Return one sentence that says why the method cannot run, or nothing."""
+        parameters = self._panel.parameters
+        if parameters.method == FROM_FILE and not parameters.modelFile.is_file():
+            return _("Choose a file of weights in 'Method and output', or another method.")
+        return ""
+
+    def refresh(self) -> None:
+        """Show the parameters that are not bound to a widget, and what follows from them."""
+        ui, parameters = self._panel.ui, self._panel.parameters
+        if parameters is None:
+            return
+        index = ui.methodComboBox.findData(parameters.method)
+        if index < 0:  # a scene from a computer with other models
+            self._panel.say(_("There is no method '{name}' here.").format(name=parameters.method))
+            parameters.method, index = DEFAULT_MODEL, ui.methodComboBox.findData(DEFAULT_MODEL)
+        ui.methodComboBox.currentIndex = index
+        from_file = parameters.method == FROM_FILE
+        ui.modelFileLabel.visible = ui.modelFileLineEdit.visible = from_file
+        ui.methodInfoLabel.text = "" if from_file else describe_method(parameters.method)
+        self._segment.show(parameters.region, parameters.segment)
+        volume = self._panel.volume
+        automatic = parameters.sliceAxis.value == "auto" and not why_unsupported(volume)
+        ui.sliceAxisInfoLabel.visible = automatic
+        if automatic:
+            choice = choose_axis(volume)
+            ui.sliceAxisInfoLabel.text = _("Slices along {axis}: {reason}").format(
+                axis={"z": "K", "y": "J", "x": "I"}[choice.axis], reason=choice.reason
+            )
+
+    def tick(self) -> bool:
+        """Nothing runs here."""
+        return False
+
+    def stop(self) -> None:
+        """Nothing runs here."""
+
+    def _on_method(self, index: int) -> None:
+        if self._panel.parameters is not None:
+            self._panel.parameters.method = self._panel.ui.methodComboBox.itemData(index)
+
+    def _on_segment(self, segment_id: str) -> None:
+        if self._panel.parameters is not None:
+            self._panel.parameters.segment = segment_id

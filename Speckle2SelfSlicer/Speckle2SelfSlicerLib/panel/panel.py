@@ -1,0 +1,214 @@
+"""The panel as a whole: one object that knows its sections, the parameters they share, and the clock they run by."""
+
+from __future__ import annotations
+
+import qt
+import slicer
+import vtk
+from slicer.parameterNodeWrapper import SlicerParameterNamePropertyName
+from slicer.util import VTKObservationMixin
+
+from Speckle2SelfSlicerLib.engine import Engine
+from Speckle2SelfSlicerLib.layers import shown_volume
+from Speckle2SelfSlicerLib.panel.compare_section import CompareSection
+from Speckle2SelfSlicerLib.panel.continue_section import ContinueSection
+from Speckle2SelfSlicerLib.panel.input_section import InputSection
+from Speckle2SelfSlicerLib.panel.live_section import LiveSection
+from Speckle2SelfSlicerLib.panel.method_section import MethodSection
+from Speckle2SelfSlicerLib.panel.preview_section import PreviewSection
+from Speckle2SelfSlicerLib.panel.quality_section import QualitySection
+from Speckle2SelfSlicerLib.panel.run_section import RunSection
+from Speckle2SelfSlicerLib.parameters import Speckle2SelfParameters
+from Speckle2SelfSlicerLib.request import DespeckleRequest
+from Speckle2SelfSlicerLib.results import results_of, suggested_input
+from Speckle2SelfSlicerLib.status import StatusLog, explain
+
+TICK_MS = 2
+"""Pause between two ticks. Each tick itself waits up to 20 ms for the thread, and lets it have Python meanwhile."""
+
+
+class Panel(VTKObservationMixin):
+    """The panel.
+
+    Parameters
+    ----------
+    ui
+        The widgets of ``Speckle2SelfSlicer.ui`` by name.
+    engine
+        Where runs, previews and live images come from.
+    logic
+        The module's logic, which has the parameter node.
+    """
+
+    def __init__(self, ui: object, engine: Engine, logic: object) -> None:
+        VTKObservationMixin.__init__(self)
+        self.ui, self.engine = ui, engine
+        self.parameters: Speckle2SelfParameters | None = None
+        self.log = StatusLog()
+        self._logic = logic
+        self._gui_tag: int | None = None
+        self._input: slicer.vtkMRMLVolumeNode | None = None
+        self._refreshing = False
+        self.input = InputSection(self)
+        self.method = MethodSection(self)
+        self.preview = PreviewSection(self)
+        self.compare = CompareSection(self)
+        self.quality = QualitySection(self)
+        self.continuation = ContinueSection(self)
+        self.live = LiveSection(self)
+        self.run = RunSection(self)
+        self._sections = (
+            self.input,
+            self.method,
+            self.preview,
+            self.compare,
+            self.quality,
+            self.continuation,
+            self.live,
+            self.run,
+        )
+        self._clock = qt.QTimer()
+        self._clock.setInterval(TICK_MS)
+        self._clock.connect("timeout()", self.tick)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self._on_scene_closes)
+        self.addObserver(scene, scene.EndCloseEvent, self._on_scene_closed)
+        self.addObserver(scene, scene.NodeAddedEvent, self._on_nodes_changed)
+        self.addObserver(scene, scene.NodeRemovedEvent, self._on_nodes_changed)
+        self.bind(logic.getParameterNode())
+
+    @property
+    def volume(self) -> slicer.vtkMRMLVolumeNode | None:
+        """The input."""
+        return None if self.parameters is None else self.parameters.inputVolume
+
+    @property
+    def result(self) -> slicer.vtkMRMLVolumeNode | None:
+        """The latest result of the input."""
+        results = results_of(self.volume)
+        return results[-1] if results else None
+
+    def request(self) -> DespeckleRequest:
+        """Return what the panel asks for."""
+        return DespeckleRequest(
+            volume=self.volume,
+            how=self.method.how(),
+            output=self.parameters.outputVolume,
+            whole_sequence=self.parameters.wholeSequence,
+            slice_axis=self.parameters.sliceAxis.value,
+            region=self.parameters.region,
+            segment_id=self.method.segment_id(),
+        )
+
+    def bind(self, parameters: Speckle2SelfParameters | None) -> None:
+        """Show the parameters of a scene, or none while a scene is being closed."""
+        if self.parameters is not None:
+            self.parameters.disconnectGui(self._gui_tag)
+            self.removeObserver(self.parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, self._on_parameters)
+        self.parameters = parameters
+        if parameters is not None:
+            if parameters.inputVolume is None:
+                parameters.inputVolume = suggested_input(slicer.mrmlScene, shown_volume(slicer.mrmlScene))
+            self._gui_tag = parameters.connectParametersToGui(_widgets_by_parameter(self.ui))
+            self.addObserver(parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, self._on_parameters)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Let every section show what is possible now."""
+        if self._refreshing:
+            return
+        self._refreshing = True
+        try:
+            self._watch_input()
+            for section in self._sections:
+                section.refresh()
+        finally:
+            self._refreshing = False
+
+    def say(self, sentence: str) -> None:
+        """Show a sentence below Apply and keep it in the log."""
+        self.ui.messageLabel.text = sentence
+        self.log.add(sentence)
+        self.ui.logTextEdit.plainText = self.log.text
+
+    def fail(self, error: BaseException) -> None:
+        """Say what went wrong, in one sentence."""
+        self.say(explain(error))
+
+    def wake(self) -> None:
+        """Start the clock, which runs as long as a section is busy."""
+        self._clock.start()
+
+    def tick(self) -> None:
+        """Let the sections do a little; stop the clock when none is busy."""
+        busy = [section.tick() for section in self._sections]
+        if not any(busy):
+            self._clock.stop()
+
+    def enter(self) -> None:
+        """Take up what changed while another module was shown."""
+        if self.parameters is None:
+            self.bind(self._logic.getParameterNode())
+        elif self.parameters.inputVolume is None:
+            self.parameters.inputVolume = suggested_input(slicer.mrmlScene, shown_volume(slicer.mrmlScene))
+        self.compare.enable_key(True)
+        self.refresh()
+
+    def exit(self) -> None:
+        """Give back what other modules may need; a run, a comparison and a live image go on."""
+        self.preview.stop()
+        self.compare.enable_key(False)
+
+    def close(self) -> None:
+        """End everything and let go of the scene."""
+        self.stop_everything()
+        self.bind(None)
+        self.removeObservers()
+        self._clock.stop()
+
+    def stop_everything(self) -> None:
+        """Stop run, preview, live image and comparison."""
+        for section in self._sections:
+            section.stop()
+
+    def _watch_input(self) -> None:
+        if self.volume is self._input:
+            return
+        if self._input is not None:
+            self.removeObserver(self._input, vtk.vtkCommand.ModifiedEvent, self._on_input_modified)
+            self.removeObserver(self._input, self._input.ImageDataModifiedEvent, self._on_input_pixels)
+        self._input = self.volume
+        if self._input is not None:  # it may get its pixels after it was chosen
+            self.addObserver(self._input, vtk.vtkCommand.ModifiedEvent, self._on_input_modified)
+            self.addObserver(self._input, self._input.ImageDataModifiedEvent, self._on_input_pixels)
+
+    def _on_parameters(self, _caller: vtk.vtkObject, _event: str) -> None:
+        self.refresh()
+
+    def _on_input_modified(self, _caller: vtk.vtkObject, _event: str) -> None:
+        self.refresh()
+
+    def _on_input_pixels(self, _caller: vtk.vtkObject, _event: str) -> None:
+        self.compare.follow()
+        self.preview.ask()
+
+    def _on_nodes_changed(self, _caller: vtk.vtkObject, _event: str) -> None:
+        if self.parameters is not None and not slicer.mrmlScene.IsBatchProcessing():
+            qt.QTimer.singleShot(0, self.refresh)
+
+    def _on_scene_closes(self, _caller: vtk.vtkObject, _event: str) -> None:
+        self.stop_everything()
+        self.bind(None)
+
+    def _on_scene_closed(self, _caller: vtk.vtkObject, _event: str) -> None:
+        self.bind(self._logic.getParameterNode())
+
+
+def _widgets_by_parameter(ui: object) -> dict[str, qt.QWidget]:
+    """Return the widgets that are bound to a parameter.
+
+    What `connectGui` does, but with a tag to disconnect by: Slicer 5.8 returns none, and the widgets would go on to
+    write into the parameters of a scene that was closed.
+    """
+    named = {widget.property(SlicerParameterNamePropertyName): widget for widget in vars(ui).values()}
+    return {name: widget for name, widget in named.items() if name}

@@ -1,0 +1,96 @@
+"""The preview: the slice in view despeckled over the original, while settings change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import slicer
+
+from Speckle2SelfSlicerLib.installation import TorchState, torch_state
+from Speckle2SelfSlicerLib.layers import ForegroundOverlay, first_view
+from Speckle2SelfSlicerLib.methods import needs_torch
+from Speckle2SelfSlicerLib.planes import slice_shown
+from Speckle2SelfSlicerLib.status import explain
+from Speckle2SelfSlicerLib.texts import tr as _
+from Speckle2SelfSlicerLib.volumes import why_unsupported
+
+if TYPE_CHECKING:
+    from Speckle2SelfSlicerLib.panel.panel import Panel
+
+
+class PreviewSection:
+    """The check box "Preview"."""
+
+    def __init__(self, panel: Panel) -> None:
+        self._panel = panel
+        self._preview = panel.engine.preview()
+        self._overlay = ForegroundOverlay()
+        self._asked: tuple[object, ...] | None = None
+        panel.ui.previewCheckBox.connect("toggled(bool)", self._on_toggled)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the box is checked."""
+        return self._panel.ui.previewCheckBox.checked
+
+    def refresh(self) -> None:
+        """Allow a preview where there is an input and no run, and ask for it when a setting changed."""
+        box = self._panel.ui.previewCheckBox
+        obstacle = self._obstacle()
+        box.enabled = self.is_on or not obstacle
+        box.toolTip = obstacle or _("Show the slice in view despeckled while you change settings.")
+        if self.is_on:
+            self.ask()
+
+    def ask(self) -> None:
+        """Ask for the slice in view, if it or a setting is new."""
+        if not self.is_on:
+            return
+        if obstacle := self._obstacle():
+            self._panel.ui.messageLabel.text = obstacle
+            return
+        request = self._panel.request()
+        number = slice_shown(request.volume, request.axis, first_view(slicer.mrmlScene))
+        question = (request, number, request.volume.GetImageData().GetMTime())
+        if question != self._asked:
+            self._asked = question
+            self._preview.ask(request, number)
+            self._panel.wake()
+
+    def tick(self) -> bool:
+        """Show an answer; the clock goes on as long as the box is checked, since slices can be scrolled."""
+        if not self.is_on:
+            return False
+        self.ask()
+        if self._preview.advance():
+            self._overlay.show(self._preview.node)
+            self._panel.ui.messageLabel.text = self._preview.note
+        if self._preview.error is not None:
+            self._panel.ui.messageLabel.text = explain(self._preview.error)
+            self._preview.error = None
+        return True
+
+    def stop(self) -> None:
+        """Uncheck the box, which takes the preview away."""
+        self._panel.ui.previewCheckBox.checked = False
+
+    def _on_toggled(self, checked: bool) -> None:
+        if checked:
+            self.ask()
+            self._panel.wake()
+            return
+        self._overlay.remove()
+        self._preview.remove()
+        self._asked = None
+        self._panel.ui.messageLabel.text = ""
+
+    def _obstacle(self) -> str:
+        panel = self._panel
+        if panel.parameters is None or panel.run.is_busy:
+            return _("No preview while a run is going on.")
+        obstacle = why_unsupported(panel.volume) or panel.method.why_not()
+        if obstacle:
+            return obstacle
+        if needs_torch(panel.method.how().method) and torch_state() is not TorchState.READY:
+            return _("The preview of this method needs PyTorch: press Apply once to install it.")
+        return ""

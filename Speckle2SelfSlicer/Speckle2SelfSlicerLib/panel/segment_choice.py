@@ -1,0 +1,53 @@
+"""A list of the segments of a segmentation, hidden for everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import qt
+    import slicer
+
+
+class SegmentChoice:
+    """Keeps a combo box in step with a segmentation.
+
+    Parameters
+    ----------
+    label, combo
+        The widgets.
+    on_chosen
+        Called with the identifier of the segment that the user chose.
+    """
+
+    def __init__(self, label: qt.QLabel, combo: qt.QComboBox, on_chosen: Callable[[str], None]) -> None:
+        self._label, self._combo, self._on_chosen = label, combo, on_chosen
+        self._filling = False
+        combo.connect("currentIndexChanged(int)", self._on_index)
+
+    def show(self, region: slicer.vtkMRMLNode | None, chosen: str) -> None:
+        """List the segments of a region and show the chosen one, or the first."""
+        is_segmentation = region is not None and region.IsA("vtkMRMLSegmentationNode")
+        self._label.visible = self._combo.visible = is_segmentation
+        names = _segment_names(region) if is_segmentation else {}
+        self._filling = True
+        try:
+            self._combo.clear()
+            for segment_id, name in names.items():
+                self._combo.addItem(name, segment_id)
+            self._combo.currentIndex = max(list(names).index(chosen) if chosen in names else 0, 0)
+        finally:
+            self._filling = False
+        if names and chosen not in names:
+            self._on_chosen(next(iter(names)))
+
+    def _on_index(self, index: int) -> None:
+        if not self._filling and index >= 0:
+            self._on_chosen(self._combo.itemData(index))
+
+
+def _segment_names(segmentation: slicer.vtkMRMLSegmentationNode) -> dict[str, str]:
+    segments = segmentation.GetSegmentation()
+    identifiers = [segments.GetNthSegmentID(number) for number in range(segments.GetNumberOfSegments())]
+    return {segment_id: segments.GetSegment(segment_id).GetName() for segment_id in identifiers}

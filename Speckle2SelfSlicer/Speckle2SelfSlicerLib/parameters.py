@@ -1,0 +1,85 @@
+"""What a scene remembers of the panel: typed parameters that are bound to the widgets of the panel by name."""
+
+# Annotations are not strings here: Slicer reads them when the class is made.
+
+import enum
+from pathlib import Path
+from typing import Annotated, Union
+
+from slicer import (
+    vtkMRMLMarkupsCurveNode,
+    vtkMRMLMarkupsLineNode,
+    vtkMRMLMarkupsROINode,
+    vtkMRMLScalarVolumeNode,
+    vtkMRMLSegmentationNode,
+    vtkMRMLStreamingVolumeNode,
+    vtkMRMLVectorVolumeNode,
+)
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
+
+from Speckle2SelfLogic.weights import DEFAULT_MODEL
+from Speckle2SelfSlicerLib.texts import tr as _
+
+InputVolume = Union[vtkMRMLScalarVolumeNode, vtkMRMLVectorVolumeNode, vtkMRMLStreamingVolumeNode, None]
+OutputVolume = Union[vtkMRMLScalarVolumeNode, vtkMRMLVectorVolumeNode, None]
+Region = Union[vtkMRMLSegmentationNode, vtkMRMLMarkupsROINode, None]
+ProfileLine = Union[vtkMRMLMarkupsLineNode, vtkMRMLMarkupsCurveNode, None]
+
+
+class Device(enum.Enum):
+    """Where networks run. Scenes hold the names, so that they must stay."""
+
+    AUTOMATIC = "auto"
+    CUDA = "cuda"
+    CPU = "cpu"
+
+    def label(self) -> str:
+        """Text in the panel."""
+        return {"auto": _("Automatic"), "cuda": _("CUDA (NVIDIA graphics card)"), "cpu": _("CPU")}[self.value]
+
+
+class SliceAxis(enum.Enum):
+    """Along which axis slices lie behind each other. Scenes hold the names, so that they must stay."""
+
+    AUTOMATIC = "auto"
+    K = "z"
+    J = "y"
+    I = "x"  # noqa: E741 - the axis is called so
+
+    def label(self) -> str:
+        """Text in the panel."""
+        return {"auto": _("Automatic"), "z": _("K (as stored)"), "y": "J", "x": "I"}[self.value]
+
+
+@parameterNodeWrapper
+class Speckle2SelfParameters:
+    """The parameters.
+
+    inputVolume - the ultrasound volume, or the proxy of a sequence
+    wholeSequence - whether all frames of the sequence are despeckled
+    outputVolume - the volume to fill; none: a new one
+    method - name of a model or filter, or "file"
+    modelFile - file of weights, for the method "file"
+    strength - 0 keeps the input, 1 is the full answer
+    keepOverlays - whether coloured overlays keep their pixels
+    region, segment - where the volume may change; none: everywhere
+    fraction - fade and swipe position of the comparison
+    qualityRegion, qualitySegment - what the quality figures are about; none: the frame
+    profileLine - line across a wall
+    """
+
+    inputVolume: InputVolume
+    wholeSequence: bool = True
+    outputVolume: OutputVolume
+    method: str = DEFAULT_MODEL
+    modelFile: Path
+    strength: Annotated[float, WithinRange(0, 1)] = 1.0
+    device: Device = Device.AUTOMATIC
+    sliceAxis: SliceAxis = SliceAxis.AUTOMATIC
+    keepOverlays: bool = True
+    region: Region
+    segment: str
+    fraction: Annotated[float, WithinRange(0, 1)] = 0.5
+    qualityRegion: Region
+    qualitySegment: str
+    profileLine: ProfileLine

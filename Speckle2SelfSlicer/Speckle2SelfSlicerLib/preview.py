@@ -1,0 +1,156 @@
+"""The slice in view, despeckled while settings change, before anything is applied.
+
+The answer lies in a hidden volume that is never saved. The latest question wins. A method that is too slow for the
+slice gets as much of its centre as fits into the time budget.
+"""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple
+
+from Speckle2SelfLogic.denoiser import Denoiser, ImageContext
+from Speckle2SelfLogic.image import UltrasoundImage
+from Speckle2SelfSlicerLib.derived import remove_volume
+from Speckle2SelfSlicerLib.excerpt import Excerpt, despeckle_excerpt
+from Speckle2SelfSlicerLib.methods import MethodStore
+from Speckle2SelfSlicerLib.planes import ijk_to_ras_from, slice_count
+from Speckle2SelfSlicerLib.request import DespeckleRequest
+from Speckle2SelfSlicerLib.texts import tr as _
+from Speckle2SelfSlicerLib.volumes import fill_volume, image_from_volume, output_class, show_alike
+
+if TYPE_CHECKING:
+    from slicer import vtkMRMLVolumeNode
+
+BUDGET_S = 0.5
+"""Seconds that the method may take for a preview."""
+FIRST_PX = 128 * 128
+"""Pixels that measure the pace of a method."""
+
+
+class _Question(NamedTuple):
+    request: DespeckleRequest
+    slice_number: int
+
+
+class Preview:
+    """Previews of one slice at a time.
+
+    Parameters
+    ----------
+    methods, thread
+        Where methods come from, and the thread that they work in.
+    budget_s
+        Seconds that the method may take for one preview.
+    """
+
+    def __init__(self, methods: MethodStore, thread: ThreadPoolExecutor, budget_s: float = BUDGET_S) -> None:
+        self.node: vtkMRMLVolumeNode | None = None
+        self.note = ""
+        self.error: Exception | None = None
+        self._methods, self._thread, self._budget_s = methods, thread, budget_s
+        self._waiting: _Question | None = None
+        self._current: _Question | None = None
+        self._work: Future[Excerpt] | None = None
+        self._pace_s: dict[tuple[str, str], float] = {}
+        self._context: tuple[object, ImageContext] | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an answer is on its way."""
+        return self._work is not None or self._waiting is not None
+
+    def ask(self, request: DespeckleRequest, slice_number: int) -> None:
+        """Ask for a slice of a volume. An earlier question that is not being answered yet is forgotten."""
+        self._waiting = _Question(request, slice_number)
+
+    def advance(self) -> bool:
+        """Take an answer and hand over the next question; return whether the preview changed. Never raises."""
+        changed = False
+        try:
+            if self._work is not None and self._work.done():
+                work, self._work = self._work, None
+                changed = self._show(work.result())
+            if self._work is None and self._waiting is not None:
+                self._current, self._waiting = self._waiting, None
+                self._start(self._current)
+        except Exception as error:
+            self.error = error
+        return changed
+
+    def remove(self) -> None:
+        """Forget everything and delete the hidden volume."""
+        self._waiting = self._current = self._context = self.error = None
+        self.note = ""
+        if self.node is not None and self.node.GetScene() is not None:
+            remove_volume(self.node)
+        self.node = None
+
+    def _start(self, question: _Question) -> None:
+        """Copy what is needed of MRML and hand the work to the thread."""
+        self.error = None
+        volume, axis = question.request.volume, question.request.axis
+        image = image_from_volume(volume)
+        key = (volume.GetID(), volume.GetImageData().GetMTime(), axis)
+        number = min(question.slice_number, slice_count(volume, axis) - 1)
+        self._work = self._thread.submit(self._answer, question.request, axis, image, number, key)
+
+    def _answer(
+        self, request: DespeckleRequest, axis: str, image: UltrasoundImage, slice_number: int, key: object
+    ) -> Excerpt:
+        """Despeckle in the thread. No MRML here."""
+        how = request.how
+        method = self._methods.load(how)
+        denoiser = Denoiser(method, how.settings(axis))
+        if self._context is None or self._context[0] != key:
+            self._context = (key, denoiser.context_of(image))
+        pace_s = self._pace_s.get((method.name, how.device))
+        affordable_px = FIRST_PX if pace_s is None else self._budget_s / pace_s if pace_s else math.inf
+        excerpt = despeckle_excerpt(image, denoiser, self._context[1], slice_number, affordable_px)
+        if excerpt.report.processed:
+            self._pace_s[method.name, how.device] = excerpt.seconds_per_pixel
+        return excerpt
+
+    def _show(self, excerpt: Excerpt) -> bool:
+        """Put an answer into the hidden volume, unless what it was for is gone."""
+        if self._current is None or self._current.request.volume.GetScene() is None:
+            return False
+        volume = self._current.request.volume
+        first_ijk = tuple(index.start for index in reversed(excerpt.window_zyx))
+        node = self._volume_for(volume)
+        fill_volume(node, excerpt.pixels, volume.GetImageData(), ijk_to_ras_from(volume, first_ijk))
+        node.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
+        show_alike(volume, node)
+        self.note = _note(excerpt)
+        fits = excerpt.seconds_for_slice <= self._budget_s
+        if not excerpt.is_whole and fits and self._waiting is None:
+            self._waiting = self._current  # the pace is known now: once more, with all of the slice
+        return True
+
+    def _volume_for(self, volume: vtkMRMLVolumeNode) -> vtkMRMLVolumeNode:
+        wanted = output_class(volume)
+        if self.node is not None and (self.node.GetScene() is None or self.node.GetClassName() != wanted):
+            if self.node.GetScene() is not None:
+                remove_volume(self.node)
+            self.node = None
+        if self.node is None:
+            scene = volume.GetScene()
+            self.node = scene.CreateNodeByClass(wanted)
+            self.node.UnRegister(None)
+            self.node.SetName(f"{volume.GetName()} (Speckle2Self preview)")
+            self.node.SetHideFromEditors(True)
+            self.node.SetSaveWithScene(False)
+            scene.AddNode(self.node)
+        return self.node
+
+
+def _note(excerpt: Excerpt) -> str:
+    if excerpt.report.skipped:
+        return _("Preview: unchanged, because it is {reason}.").format(reason=excerpt.report.skipped[0].reason)
+    if excerpt.is_whole:
+        return _("Preview: {seconds:.2f} s for this slice.").format(seconds=excerpt.seconds_for_slice)
+    height, width = (n for n in excerpt.pixels.shape[:3] if n != 1)
+    return _("Preview of the centre, {width} x {height} pixels: this method takes {seconds:.1f} s for a slice.").format(
+        width=width, height=height, seconds=excerpt.seconds_for_slice
+    )

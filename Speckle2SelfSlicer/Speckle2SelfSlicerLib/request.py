@@ -1,0 +1,78 @@
+"""What a person asks for, as one value: which volume, which method, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from Speckle2SelfLogic.denoiser import DenoiseSettings
+from Speckle2SelfLogic.runtime import FrameDespeckler
+from Speckle2SelfLogic.weights import DEFAULT_MODEL
+from Speckle2SelfSlicerLib.planes import choose_axis
+
+if TYPE_CHECKING:
+    from slicer import vtkMRMLNode, vtkMRMLVolumeNode
+
+
+@dataclass(frozen=True)
+class MethodRequest:
+    """A method and how it is to work.
+
+    Parameters
+    ----------
+    method
+        Name of a model or classical filter, path of a weight file, or an object that despeckles frames.
+    strength
+        0 keeps the input bit for bit, 1 is the method's full answer.
+    device
+        ``"auto"``, ``"cuda"`` or ``"cpu"``; classical filters know the CPU only.
+    keep_overlays
+        Whether coloured overlays (calipers, Doppler, text) keep their pixels.
+    """
+
+    method: str | FrameDespeckler = DEFAULT_MODEL
+    strength: float = 1.0
+    device: str = "auto"
+    keep_overlays: bool = True
+
+    def settings(self, slice_axis: str) -> DenoiseSettings:
+        """Return the core's settings for slices along an axis. Raises `SettingsError` for values that cannot be."""
+        return DenoiseSettings(strength=self.strength, slice_axis=slice_axis, keep_overlays=self.keep_overlays)
+
+
+@dataclass(frozen=True)
+class DespeckleRequest:
+    """A method for a volume.
+
+    Parameters
+    ----------
+    volume
+        The input, a scalar, RGB or streaming volume; for a whole sequence its proxy.
+    how
+        The method.
+    output
+        The volume to fill (empty, or an earlier result); left out: a new one.
+    whole_sequence
+        Whether all frames of the sequence behind the volume are meant, and not the current frame alone.
+    slice_axis
+        ``"auto"`` (see `planes.choose_axis`), or ``"x"``, ``"y"``, ``"z"`` for slices along I, J, K.
+    region, segment_id
+        Segmentation (with the segment, unless it has only one) or ROI outside of which nothing changes.
+    """
+
+    volume: vtkMRMLVolumeNode | None
+    how: MethodRequest = MethodRequest()
+    output: vtkMRMLVolumeNode | None = None
+    whole_sequence: bool = False
+    slice_axis: str = "auto"
+    region: vtkMRMLNode | None = None
+    segment_id: str = ""
+
+    @property
+    def axis(self) -> str:
+        """The slice axis, chosen by the volume if it is left to it."""
+        return self.slice_axis if self.slice_axis != "auto" else choose_axis(self.volume).axis
+
+    def settings(self) -> DenoiseSettings:
+        """Return the core's settings. Raises `SettingsError` for values that cannot be."""
+        return self.how.settings(self.axis)

@@ -1,0 +1,1 @@
+"""A strict double of the Slicer application (PythonQt, ctk, qMRML widgets, application) on PySide6 and real MRML."""
