@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import numpy as np
+
 from Speckle2SelfLogic import RESEARCH_USE, __version__
 from Speckle2SelfLogic.denoiser import OUTSIDE_REGION, DenoiseReport
 from Speckle2SelfLogic.errors import SettingsError, WeightsError
@@ -13,10 +15,11 @@ from Speckle2SelfLogic.methods import load_method
 from Speckle2SelfLogic.runtime import FrameDespeckler, NetworkDespeckler
 from Speckle2SelfLogic.weights import DEFAULT_MODEL, find_model, list_models
 from Speckle2SelfSlicerLib.request import DespeckleRequest, MethodRequest
-from Speckle2SelfSlicerLib.torch_loading import map_torch_libraries
+from Speckle2SelfSlicerLib.torch_loading import torch_without_stalls
 from Speckle2SelfSlicerLib.volumes import METHOD_ATTRIBUTE
 
 SUMMARY_ATTRIBUTE = "Speckle2Self.Summary"
+WARM_UP_YX = (64, 64)
 
 
 def method_titles() -> dict[str, str]:
@@ -69,10 +72,13 @@ class MethodStore:
 
 
 def _load(name_or_path: str, device: str) -> FrameDespeckler:
-    if needs_torch(name_or_path):
-        map_torch_libraries()
-    try:
+    if not needs_torch(name_or_path):
         return load_method(name_or_path, device)
+    try:
+        with torch_without_stalls():
+            network = load_method(name_or_path, device)
+            network.despeckle(np.zeros((1, *WARM_UP_YX), np.float32))  # what a first call loads belongs to loading
+            return network
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise

@@ -2,8 +2,7 @@
 
 import importlib
 import sys
-import types
-import unittest
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,39 +23,42 @@ def a_scene(monkeypatch):
     return scene
 
 
-def plain(text):
-    return text
-
-
-def stand_ins():
-    """The two modules that belong to the application: base classes that do nothing, and texts as they are."""
-
-    class Module:
-        def __init__(self, parent):
-            self.parent = parent
-
-    class Test(unittest.TestCase):
-        def runTest(self):  # noqa: N802 - Slicer calls it
-            for name in unittest.TestLoader().getTestCaseNames(type(self)):
-                self.setUp()
-                getattr(self, name)()
-
-    base = types.ModuleType("slicer.ScriptedLoadableModule")
-    base.ScriptedLoadableModule, base.ScriptedLoadableModuleTest = Module, Test
-    base.ScriptedLoadableModuleWidget = base.ScriptedLoadableModuleLogic = type("Base", (), {})
-    texts = types.ModuleType("slicer.i18n")
-    texts.tr, texts.translate = plain, lambda _context, text: text
-    return base, texts
-
-
 @pytest.fixture
 def the_module(a_scene, monkeypatch):  # noqa: ARG001 - the module needs `slicer`
-    """Speckle2SelfSlicer.py, imported anew as Slicer does: with its folder on the path."""
-    for stand_in in stand_ins():
+    """Speckle2SelfSlicer.py, imported anew as Slicer does: with its folder on the path. Without Qt."""
+    from Testing.slicer.double import scripted_module
+
+    for stand_in in scripted_module.modules():
         monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)
+    with module_folder_on_path(monkeypatch):
+        yield importlib.import_module("Speckle2SelfSlicer")
+
+
+@contextmanager
+def module_folder_on_path(monkeypatch):
+    """The module and its library can be imported, and are new."""
     monkeypatch.syspath_prepend(MODULE_FOLDER)
     for name in [name for name in sys.modules if name.split(".")[0] in OWN_NAMES]:
         monkeypatch.delitem(sys.modules, name)
-    yield importlib.import_module("Speckle2SelfSlicer")
+    yield
     for name in [name for name in sys.modules if name.split(".")[0] in OWN_NAMES]:
         del sys.modules[name]
+
+
+@pytest.fixture
+def a_slicer_app(a_scene, monkeypatch, tmp_path):  # noqa: ARG001 - the application shows the scene
+    """The application on a fresh scene: `slicer.app`, `qt`, `ctk`, widgets, dialogs. Gives a `Session`."""
+    pytest.importorskip("PySide6.QtUiTools", reason="needs Qt: pip install PySide6-Essentials")
+    from Testing.slicer.double.session import slicer_session
+
+    with slicer_session(monkeypatch, tmp_path) as session, module_folder_on_path(monkeypatch):
+        yield session
+
+
+@pytest.fixture
+def a_panel(a_slicer_app):
+    """The Python widget of the module, set up and entered."""
+    from Testing.slicer.double.session import module_panel
+
+    with module_panel(a_slicer_app, MODULE_FOLDER / "Speckle2SelfSlicer.py") as widget:
+        yield widget

@@ -92,7 +92,9 @@ class qSlicerLayoutManager(QtCore.QObject):
 class qSlicerModule(QtCore.QObject):
     """A loaded module: `slicer.modules.<name>`."""
 
-    def __init__(self, name: str, logic: object = None, path: str = "", widget: QtWidgets.QWidget | None = None) -> None:
+    def __init__(
+        self, name: str, logic: object = None, path: str = "", widget: QtWidgets.QWidget | None = None
+    ) -> None:
         super().__init__()
         self.setObjectName(name)
         self._logic, self._path, self._widget = logic, path, widget

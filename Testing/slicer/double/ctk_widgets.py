@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt, Signal
 from Testing.slicer.double.properties import checked_property, forwarded, stored
 
 HEADER_HEIGHT, ARROW_WIDTH = 24, 22
+WANTED = "visibilityToParent"  # the name that ctk gives this property
 ACROSS = (QtWidgets.QSizePolicy.Policy.Expanding, QtWidgets.QSizePolicy.Policy.Fixed)
 
 
@@ -20,53 +21,45 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
     def __init__(self, *arguments: object) -> None:
         text = arguments[0] if arguments and isinstance(arguments[0], str) else ""
         super().__init__(arguments[-1] if arguments and isinstance(arguments[-1], QtWidgets.QWidget) else None)
-        self._hidden_by_collapse: list[QtWidgets.QWidget] = []
-        self._is_hiding = False
+        self._is_forcing = False
         self.setText(text)
         self.setContentsMargins(0, HEADER_HEIGHT, 0, 0)
         self.setCheckable(True)
         self.setChecked(True)
         self.toggled.connect(self._on_toggled)
+        self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Minimum, QtWidgets.QSizePolicy.Policy.Preferred)
 
     collapsed = checked_property(
         bool, "collapsed", lambda self: not self.isChecked(), lambda self, value: self.setChecked(not value)
     )
 
     def _on_toggled(self, is_open: bool) -> None:
-        self._is_hiding = True
-        if is_open:
-            for child in self._hidden_by_collapse:
-                child.setVisible(True)
-            self._hidden_by_collapse.clear()
-        else:
-            for child in self.findChildren(QtWidgets.QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly):
-                self._hide(child)
-        self._is_hiding = False
+        for child in self.findChildren(QtWidgets.QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly):
+            self._show_or_hide(child)
         self.updateGeometry()
         self.contentsCollapsed.emit(not is_open)
 
-    def _hide(self, child: QtWidgets.QWidget) -> None:
-        if not child.isHidden():
-            self._hidden_by_collapse.append(child)
-            child.setVisible(False)
+    def _show_or_hide(self, child: QtWidgets.QWidget) -> None:
+        """Hide a child while collapsed; else show it, unless somebody has hidden it."""
+        wanted = child.property(WANTED) is not False
+        self._is_forcing = True
+        child.setVisible(self.isChecked() and wanted)
+        if wanted:  # so that Qt still tells when somebody hides what is hidden already
+            child.setAttribute(Qt.WidgetAttribute.WA_WState_ExplicitShowHide, on=False)
+        self._is_forcing = False
 
     def childEvent(self, event: QtCore.QChildEvent) -> None:
         if event.added() and event.child().isWidgetType():
             event.child().installEventFilter(self)
             if not self.isChecked():
-                self._hidden_by_collapse.append(event.child())
-                event.child().setVisible(False)
+                self._show_or_hide(event.child())
 
     def eventFilter(self, child: QtCore.QObject, event: QtCore.QEvent) -> bool:
-        """Remember what is shown or hidden while the contents are collapsed, until they are shown again."""
-        changes = (QtCore.QEvent.Type.ShowToParent, QtCore.QEvent.Type.HideToParent)
-        if event.type() in changes and not self.isChecked() and not self._is_hiding:
-            self._is_hiding = True
-            if event.type() == changes[0]:
-                self._hide(child)
-            elif child in self._hidden_by_collapse:
-                self._hidden_by_collapse.remove(child)
-            self._is_hiding = False
+        """Remember on the child whether somebody showed or hid it, and keep it hidden while collapsed."""
+        kinds = QtCore.QEvent.Type
+        if event.type() in (kinds.ShowToParent, kinds.HideToParent) and not self._is_forcing:
+            child.setProperty(WANTED, event.type() == kinds.ShowToParent)
+            self._show_or_hide(child)
         return False
 
     def hitButton(self, position: QtCore.QPoint) -> bool:
@@ -78,7 +71,9 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
         return hint if self.isChecked() else QtCore.QSize(hint.width(), HEADER_HEIGHT)
 
     def minimumSizeHint(self) -> QtCore.QSize:
-        return super().minimumSizeHint().expandedTo(QtCore.QSize(0, HEADER_HEIGHT)) if self.isChecked() else self.sizeHint()
+        if not self.isChecked():
+            return self.sizeHint()
+        return super().minimumSizeHint().expandedTo(QtCore.QSize(0, HEADER_HEIGHT))
 
     def paintEvent(self, _event: QtGui.QPaintEvent) -> None:
         painter, option = QtWidgets.QStylePainter(self), QtWidgets.QStyleOption()

@@ -11,7 +11,7 @@ from PySide6 import QtCore, QtWidgets
 from PySide6.QtCore import Signal
 
 from Testing.slicer.double.ctk_widgets import ACROSS
-from Testing.slicer.double.properties import checked_property, stored
+from Testing.slicer.double.properties import checked_property, forwarded, stored
 
 
 class qMRMLWidget(QtWidgets.QWidget):
@@ -146,8 +146,8 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
     def _lists(self, node: slicer.vtkMRMLNode) -> bool:
         if node.GetHideFromEditors() and not self.showHidden:
             return False
-        matching = (node.IsA(kind) if self.showChildNodeTypes else node.GetClassName() == kind for kind in self.nodeTypes)
-        if not any(matching) or any(node.IsA(kind) for kind in self.hideChildNodeTypes):
+        is_kind = node.IsA if self.showChildNodeTypes else node.GetClassName().__eq__
+        if not any(map(is_kind, self.nodeTypes)) or any(map(node.IsA, self.hideChildNodeTypes)):
             return False
         wanted = {name: value for (kind, name), value in self._attributes.items() if node.IsA(kind)}
         found = {name: node.GetAttribute(name) for name in wanted}
@@ -214,11 +214,9 @@ class qMRMLSegmentSelectorWidget(qMRMLWidget):
         self._observed: slicer.vtkMRMLSegmentationNode | None = None
         self._tags: list[int] = []
         self._nodes.currentNodeChanged[object].connect(self._on_node)
-        self._segments.currentIndexChanged.connect(lambda _index: self.currentSegmentChanged.emit(self.currentSegmentID()))
+        self._segments.currentIndexChanged.connect(self._on_segment)
 
-    noneEnabled = checked_property(
-        bool, "noneEnabled", lambda self: self._nodes.noneEnabled, lambda self, on: setattr(self._nodes, "noneEnabled", on)
-    )
+    noneEnabled = forwarded(bool, "noneEnabled", "_nodes")
     editEnabled, multiSelection = stored(bool, "editEnabled", False), stored(bool, "multiSelection", False)
     segmentationNodeSelectorVisible = checked_property(
         bool,
@@ -251,6 +249,9 @@ class qMRMLSegmentSelectorWidget(qMRMLWidget):
 
     def segmentIDs(self) -> tuple[str, ...]:
         return tuple(self._segments.itemData(index) for index in range(self._segments.count))
+
+    def _on_segment(self, _index: int) -> None:
+        self.currentSegmentChanged.emit(self.currentSegmentID())
 
     def _on_node(self, node: slicer.vtkMRMLSegmentationNode | None) -> None:
         _stop_observing(self._observed, self._tags)

@@ -18,7 +18,7 @@ from PySide6 import QtCore, QtGui, QtNetwork, QtUiTools, QtWidgets
 
 QObject = QtCore.QObject
 LIBRARIES = (QtCore, QtGui, QtWidgets, QtNetwork, QtUiTools)
-VIRTUAL_PROPERTIES = ("sizeHint", "minimumSizeHint")  # Qt itself calls them on the Python class: they stay methods
+VIRTUAL_PROPERTIES = ("sizeHint", "minimumSizeHint")  # Qt looks them up on the Python object: they stay methods
 NUMBER_TYPES = ("bool", "int", "uint", "double", "float", "qlonglong")
 NOT_IN_QT_5 = {
     "QAction": ("enabledChanged", "checkableChanged", "visibleChanged"),
@@ -163,13 +163,11 @@ def disconnect(self: QtCore.QObject, signal: str, slot: Callable[..., object]) -
 
 
 def get_attribute(self: QtCore.QObject, name: str) -> object:
-    """Attribute access with PythonQt's `connect`, `disconnect` and size hints."""
+    """Attribute access with PythonQt's `connect` and `disconnect`."""
     if name in ("connect", "disconnect"):  # answered by PySide6 before it looks into the class
         return types.MethodType(connect if name == "connect" else disconnect, self)
     if is_newer_than_qt_5(type(self), name):
         return get_missing(self, name)
-    if name in VIRTUAL_PROPERTIES:
-        return original_property(self, name)
     return original_getattribute(self, name)
 
 
@@ -186,7 +184,7 @@ def get_missing(self: QtCore.QObject, name: str) -> object:
 def set_attribute(self: QtCore.QObject, name: str, value: object) -> None:
     """Write a property; a new attribute only on a Python subclass."""
     member = next((cls.__dict__[name] for cls in type(self).__mro__ if name in cls.__dict__), None)
-    if LoadingUi.active and isinstance(value, QObject):
+    if LoadingUi.active and isinstance(value, QObject) and not name.startswith("_"):
         return  # PySide6 puts the children on the top widget, PythonQt does not
     if isinstance(member, QtCore.Property):
         if member.fset is None:
@@ -195,15 +193,16 @@ def set_attribute(self: QtCore.QObject, name: str, value: object) -> None:
         member.fset(self, value)
     elif hasattr(member, "__set__"):
         member.__set__(self, value)
-    elif name.startswith("_") or not is_wrapped(type(self)):
-        self.__dict__[name] = value
+    elif name.startswith("_") or not is_wrapped(type(self)) or isinstance(value, QtCore.SignalInstance):
+        self.__dict__[name] = value  # a signal: PySide6 puts it there when it is first asked for
     elif member is not None:
         message = f"Slot '{name}' can not be overwritten on {class_name(self)} object"
         raise AttributeError(message)
     elif original_property(self, name) is not None:
         original_set_property(self, name, value)
     else:
-        message = f"'{name}' does not exist on {class_name(self)} and creating new attributes on C++ objects is not allowed"
+        message = f"'{name}' does not exist on {class_name(self)}"
+        message += " and creating new attributes on C++ objects is not allowed"
         raise AttributeError(message)
 
 

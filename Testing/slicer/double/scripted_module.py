@@ -1,5 +1,5 @@
 """Stand-ins for the base classes of scripted modules and for translation; they need no Qt."""
-# ruff: noqa: N802, N803, N815 - the names are those of Slicer
+# ruff: noqa: N802 - the names are those of Slicer
 
 from __future__ import annotations
 

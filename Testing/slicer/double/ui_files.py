@@ -6,7 +6,7 @@ import functools
 import operator
 from collections.abc import Iterator
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from PySide6 import QtCore, QtUiTools, QtWidgets
 
@@ -21,7 +21,7 @@ class UiLoader(QtUiTools.QUiLoader):
     def load(self, device: QtCore.QIODevice | str, parent: QtWidgets.QWidget | None = None) -> QtWidgets.QWidget:
         """Return the widget that a .ui file describes."""
         text = Path(device).read_bytes() if isinstance(device, str) else bytes(device.readAll())
-        form = ElementTree.fromstring(text)  # noqa: S314 - a file of this project
+        form = ET.fromstring(text)  # noqa: S314 - a file of this project
         enumerations = list(self._take_custom_enumerations(form))
         connections = form.find("connections")
         if connections is not None:
@@ -29,7 +29,7 @@ class UiLoader(QtUiTools.QUiLoader):
         for cls in self.custom_widgets:
             self.registerCustomWidget(cls)
         stripped = QtCore.QBuffer()
-        stripped.setData(ElementTree.tostring(form))
+        stripped.setData(ET.tostring(form))
         stripped.open(QtCore.QIODevice.OpenModeFlag.ReadOnly)
         LoadingUi.active = True
         try:
@@ -45,14 +45,15 @@ class UiLoader(QtUiTools.QUiLoader):
             connect(self._named(top, sender), signal, self._named(top, receiver), slot)
         return top
 
-    def _take_custom_enumerations(self, form: ElementTree.Element) -> Iterator[tuple[str, str, int]]:
+    def _take_custom_enumerations(self, form: ET.Element) -> Iterator[tuple[str, str, int]]:
         """Check class and property names; take out properties that Qt cannot set: enumerators of Python classes."""
         custom = {cls.__name__: cls for cls in self.custom_widgets}
         for element in form.iter("widget"):
             cls = custom.get(element.get("class", "")) or getattr(QtWidgets, element.get("class", ""))
             for described in element.findall("property"):
                 name = described.get("name", "")
-                if described.get("stdset") != "0" and cls.staticMetaObject.indexOfProperty(name) < 0:
+                is_of_class = described.get("stdset") != "0" and name != "buddy"  # which is a word of the .ui format
+                if is_of_class and cls.staticMetaObject.indexOfProperty(name) < 0:
                     message = f"{cls.__name__} has no property '{name}' ({element.get('name')} in the .ui file)"
                     raise AttributeError(message)
                 names = described.findtext("set") or described.findtext("enum")

@@ -1,0 +1,234 @@
+"""Segments and ROIs as masks on the grid of a volume, wherever both lie."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import vtk
+from vtk.util.numpy_support import vtk_to_numpy
+
+from Speckle2SelfLogic.errors import SettingsError
+from Speckle2SelfSlicerLib.texts import tr as _
+from Speckle2SelfSlicerLib.volumes import ijk_to_ras_of, why_unsupported
+
+if TYPE_CHECKING:
+    from slicer import (
+        vtkMRMLMarkupsROINode,
+        vtkMRMLNode,
+        vtkMRMLSegmentationNode,
+        vtkMRMLVolumeNode,
+        vtkOrientedImageData,
+        vtkSegmentation,
+    )
+
+Mask = npt.NDArray[np.bool_]
+Matrix = npt.NDArray[np.float64]
+
+REGION_CLASSES = ("vtkMRMLSegmentationNode", "vtkMRMLMarkupsROINode")
+ON_THE_FACE_MM = 1e-6
+"""A voxel centre this close to a face of an ROI is inside."""
+
+
+def why_unusable(region: vtkMRMLNode | None, segment_id: str, volume: vtkMRMLVolumeNode | None) -> str:
+    """Return one sentence that says why a region cannot be used on a volume, or nothing if it can.
+
+    Quick: whether the region reaches the volume is only known to `region_mask`.
+
+    Parameters
+    ----------
+    region
+        Segmentation or ROI.
+    segment_id
+        Which segment; empty: the only one.
+    volume
+        Where the region is to be used.
+    """
+    if obstacle := why_unsupported(volume):
+        return obstacle
+    if region is None:
+        return _("Choose a segmentation or an ROI first.")
+    if region.GetClassName() not in REGION_CLASSES:
+        return _("'{region}' is a {kind}; choose a segmentation or an ROI.").format(
+            region=region.GetName(), kind=region.GetClassName()
+        )
+    if region.GetScene() is None:
+        return _("The region '{region}' is no longer in the scene; choose another one.").format(region=region.GetName())
+    obstacle = _why_no_segment(region, segment_id) if region.IsA("vtkMRMLSegmentationNode") else _why_no_box(region)
+    if not obstacle and _region_from_volume(volume, region) is None:
+        obstacle = _(
+            "'{region}' and '{volume}' are parted by a transform that is not linear; "
+            "put both under the same transform, or harden it."
+        ).format(region=region.GetName(), volume=volume.GetName())
+    return obstacle
+
+
+def region_mask(region: vtkMRMLNode | None, volume: vtkMRMLVolumeNode | None, segment_id: str = "") -> Mask:
+    """Return which voxels of a volume lie in a segment or an ROI, parent transforms of both considered.
+
+    Neither the scene nor the region is changed. A segment that is no labelmap at its source is converted on the
+    volume's grid. In an ROI are the voxels whose centres lie in the box (outside of it, if it is inside out).
+
+    Parameters
+    ----------
+    region
+        Segmentation or ROI.
+    volume
+        Grid of the mask.
+    segment_id
+        Which segment; empty: the only one.
+
+    Returns
+    -------
+    numpy.ndarray
+        Booleans (Z, Y, X), at least one of them true.
+
+    Raises
+    ------
+    SettingsError
+        For what `why_unusable` names, and if no voxel lies in the region.
+    """
+    if obstacle := why_unusable(region, segment_id, volume):
+        raise SettingsError(obstacle)
+    region_from_ijk = _region_from_volume(volume, region) @ _matrix(ijk_to_ras_of(volume))
+    extent = volume.GetImageData().GetExtent()
+    if region.IsA("vtkMRMLSegmentationNode"):
+        mask = _segment_mask(region, segment_id or region.GetSegmentation().GetNthSegmentID(0), region_from_ijk, extent)
+    else:
+        mask = _box_mask(region, region_from_ijk, extent)
+    if not mask.any():
+        message = _("{region} touches no voxel of '{volume}'; draw or move it, or choose another one.").format(
+            region=_description(region, segment_id), volume=volume.GetName()
+        )
+        raise SettingsError(message)
+    return mask
+
+
+def _description(region: vtkMRMLNode, segment_id: str) -> str:
+    if not region.IsA("vtkMRMLSegmentationNode"):
+        return _("The ROI '{region}'").format(region=region.GetName())
+    segments = region.GetSegmentation()
+    segment = segments.GetSegment(segment_id or segments.GetNthSegmentID(0))
+    return _("The segment '{segment}' of '{region}'").format(segment=segment.GetName(), region=region.GetName())
+
+
+def _why_no_segment(segmentation: vtkMRMLSegmentationNode, segment_id: str) -> str:
+    segments = segmentation.GetSegmentation()
+    ids = [segments.GetNthSegmentID(number) for number in range(segments.GetNumberOfSegments())]
+    names = ", ".join(f"'{segments.GetSegment(each).GetName()}'" for each in ids)
+    place = {"region": segmentation.GetName(), "segments": names, "wanted": segment_id}
+    if not ids:
+        return _("'{region}' has no segments; add one and draw it first.").format(**place)
+    if segment_id and segment_id not in ids:
+        return _("'{region}' has no segment with the ID '{wanted}'; choose one of {segments}.").format(**place)
+    if not segment_id and len(ids) > 1:
+        return _("'{region}' has several segments; choose one of {segments}.").format(**place)
+    if _is_empty(segments, segment_id or ids[0]):
+        return _("{segment} is empty; draw it first.").format(segment=_description(segmentation, segment_id))
+    return ""
+
+
+def _is_empty(segments: vtkSegmentation, segment_id: str) -> bool:
+    """Whether nothing was drawn yet, as far as one can tell without looking at voxels."""
+    shape = segments.GetSegment(segment_id).GetRepresentation(_source_representation(segments))
+    if shape is None:
+        return True
+    return shape.IsEmpty() if hasattr(shape, "IsEmpty") else shape.GetNumberOfPoints() == 0
+
+
+def _why_no_box(roi: vtkMRMLMarkupsROINode) -> str:
+    if min(roi.GetSize()) > 0:
+        return ""
+    return _("The ROI '{region}' has no volume; draw it first.").format(region=roi.GetName())
+
+
+def _region_from_volume(volume: vtkMRMLVolumeNode, region: vtkMRMLNode) -> Matrix | None:
+    """Return the matrix from a volume's own RAS to a region's own RAS, None if there is none."""
+    from slicer import vtkMRMLTransformNode
+
+    matrix = vtk.vtkMatrix4x4()
+    is_linear = vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(
+        volume.GetParentTransformNode(), region.GetParentTransformNode(), matrix
+    )
+    return _matrix(matrix) if is_linear else None
+
+
+def _segment_mask(
+    segmentation: vtkMRMLSegmentationNode, segment_id: str, region_from_ijk: Matrix, extent: tuple[int, ...]
+) -> Mask:
+    from slicer import vtkOrientedImageData, vtkSegmentation, vtkSegmentationConverter
+
+    grid = vtkOrientedImageData()
+    grid.SetImageToWorldMatrix(_vtk_matrix(region_from_ijk))
+    grid.SetExtent(extent)
+    labelmap = vtkSegmentationConverter.GetBinaryLabelmapRepresentationName()
+    if _source_representation(segmentation.GetSegmentation()) != labelmap:
+        segmentation = _converted(segmentation, segment_id, grid)
+    on_grid = vtkOrientedImageData()
+    ids, labels = vtk.vtkStringArray(), vtk.vtkIntArray()
+    ids.InsertNextValue(segment_id)
+    labels.InsertNextValue(1)
+    is_done = segmentation.GenerateMergedLabelmapForAllSegments(
+        on_grid, vtkSegmentation.EXTENT_REFERENCE_GEOMETRY, grid, ids, labels
+    )
+    if not is_done or on_grid.GetPointData().GetScalars() is None:
+        message = _("{segment} cannot be brought onto the volume's grid; export it as a labelmap to see why.").format(
+            segment=_description(segmentation, segment_id)
+        )
+        raise SettingsError(message)
+    return vtk_to_numpy(on_grid.GetPointData().GetScalars()).reshape(on_grid.GetDimensions()[::-1]) > 0
+
+
+def _converted(
+    segmentation: vtkMRMLSegmentationNode, segment_id: str, grid: vtkOrientedImageData
+) -> vtkMRMLSegmentationNode:
+    """Return a segmentation outside of any scene that holds one segment as a labelmap on a grid."""
+    from slicer import vtkMRMLSegmentationNode, vtkSegmentation, vtkSegmentationConverter
+
+    original, copy = segmentation.GetSegmentation(), vtkSegmentation()
+    if hasattr(copy, "SetSourceRepresentationName"):
+        copy.SetSourceRepresentationName(_source_representation(original))
+    else:
+        copy.SetMasterRepresentationName(_source_representation(original))
+    copy.CopySegmentFromSegmentation(original, segment_id)
+    copy.SetConversionParameter(
+        vtkSegmentationConverter.GetReferenceImageGeometryParameterName(),
+        vtkSegmentationConverter.SerializeImageGeometry(grid),
+    )
+    if not copy.CreateRepresentation(vtkSegmentationConverter.GetBinaryLabelmapRepresentationName(), True):
+        message = _("{segment} cannot be converted to a labelmap; create that representation first.").format(
+            segment=_description(segmentation, segment_id)
+        )
+        raise SettingsError(message)
+    holder = vtkMRMLSegmentationNode()
+    holder.SetName(segmentation.GetName())
+    holder.SetAndObserveSegmentation(copy)
+    return holder
+
+
+def _source_representation(segments: vtkSegmentation) -> str:
+    if hasattr(segments, "GetSourceRepresentationName"):
+        return segments.GetSourceRepresentationName()
+    return segments.GetMasterRepresentationName()
+
+
+def _box_mask(roi: vtkMRMLMarkupsROINode, region_from_ijk: Matrix, extent: tuple[int, ...]) -> Mask:
+    box_from_ijk = np.linalg.inv(_matrix(roi.GetObjectToNodeMatrix())) @ region_from_ijk
+    i, j, k = (np.arange(first, last + 1) for first, last in zip(extent[::2], extent[1::2], strict=True))
+    inside = np.ones((k.size, j.size, i.size), bool)
+    for row, size_mm in zip(box_from_ijk[:3], roi.GetSize(), strict=True):
+        in_plane = row[0] * i + row[1] * j[:, None] + row[3]
+        for number in range(k.size):  # slice by slice, since coordinates take eight times the memory of voxels
+            inside[number] &= np.abs(in_plane + row[2] * k[number]) <= size_mm / 2 + ON_THE_FACE_MM
+    return ~inside if roi.GetInsideOut() else inside
+
+
+def _matrix(matrix: vtk.vtkMatrix4x4) -> Matrix:
+    return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
+
+
+def _vtk_matrix(matrix: Matrix) -> vtk.vtkMatrix4x4:
+    copy = vtk.vtkMatrix4x4()
+    copy.DeepCopy(matrix.ravel())
+    return copy
