@@ -225,14 +225,11 @@ def _question(state: TorchState) -> str:
         TorchState.MISSING: _("The chosen method needs PyTorch, which is not installed yet. Install it now?"),
         TorchState.BROKEN: _("PyTorch is there only in part. Remove what is left of it and install it again?"),
     }[state]
-    return (
-        what
-        + " "
-        + _(
-            "The extension 'PyTorch' then downloads it: 0.2 GB, or with support of NVIDIA graphics cards up to 4 GB. Slicer "
-            "does not answer meanwhile. Classical filters work without it."
-        )
+    cost = _(
+        "The extension 'PyTorch' downloads about 0.2 GB, or several GB with support of NVIDIA graphics cards, and "
+        "Slicer does not answer meanwhile. Classical filters work without it."
     )
+    return f"{what}\n\n{cost}"
 
 
 def _declined() -> str:
@@ -244,8 +241,8 @@ def _declined() -> str:
 
 def _unusable(reason: str) -> str:
     return _(
-        "PyTorch is installed but cannot be used yet ({reason}): restart Slicer and press Apply again; if that does not "
-        "help, uninstall it in the module 'PyTorch Utils' and restart once more."
+        "PyTorch is installed but cannot be used yet ({reason}): restart Slicer and press Apply again; if that does "
+        "not help, uninstall it in the module 'PyTorch Utils' and restart once more."
     ).format(reason=reason)
 
 

@@ -36,7 +36,7 @@ class Placement:
     def lay_into(
         self, views: Mapping[str, SliceView], volumes: Sequence[vtkMRMLVolumeNode], users_planes: Sequence[SavedPlane]
     ) -> None:
-        """Lay volumes of one grid into the views of a layout. Views that show them already stay as the user left them.
+        """Lay volumes of one grid into the views of a layout.
 
         Parameters
         ----------
@@ -47,8 +47,6 @@ class Placement:
         users_planes
             Places of other views: the first that shows one of the volumes in this plane says which slice to start at.
         """
-        if views.keys() == self._kept_fits.keys():
-            return
         volume = volumes[0]
         previous = next(iter(self._kept_fits.values()), None)
         for view in views.values():

@@ -24,7 +24,7 @@ def a_scene(monkeypatch):
 
 
 @pytest.fixture
-def the_module(a_scene, monkeypatch):  # noqa: ARG001 - the module needs `slicer`
+def the_module(a_scene, monkeypatch):
     """Speckle2SelfSlicer.py, imported anew as Slicer does: with its folder on the path. Without Qt."""
     from Testing.slicer.double import scripted_module
 
@@ -46,9 +46,12 @@ def module_folder_on_path(monkeypatch):
 
 
 @pytest.fixture
-def a_slicer_app(a_scene, monkeypatch, tmp_path):  # noqa: ARG001 - the application shows the scene
+def a_slicer_app(a_scene, monkeypatch, tmp_path):
     """The application on a fresh scene: `slicer.app`, `qt`, `ctk`, widgets, dialogs. Gives a `Session`."""
-    pytest.importorskip("PySide6.QtUiTools", reason="needs Qt: pip install PySide6-Essentials")
+    try:
+        import PySide6.QtUiTools  # noqa: F401 - only to see whether it works here
+    except ImportError as missing:
+        pytest.skip(f"needs Qt: pip install PySide6-Essentials, and libEGL ({missing})")
     from Testing.slicer.double.session import slicer_session
 
     with slicer_session(monkeypatch, tmp_path) as session, module_folder_on_path(monkeypatch):

@@ -51,9 +51,7 @@ def write(root=ROOT, owner_and_name=None):
 def main():
     """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m Testing.slicer.descriptions", description=__doc__)
-    parser.add_argument(
-        "repository", nargs="?", metavar="OWNER/NAME", help="the new address; left out: the present one"
-    )
+    parser.add_argument("repository", nargs="?", metavar="OWNER/NAME", help="the new address, if it changes")
     changed = write(owner_and_name=parser.parse_args().repository)
     print(f"{repository()}: {', '.join(changed) or 'nothing'} changed.")  # noqa: T201
 

@@ -23,21 +23,21 @@ RIGHT = {
 
 
 @pytest.fixture
-def qt(a_slicer_app):  # noqa: ARG001 - it makes the module
+def qt(a_slicer_app):
     import qt
 
     return qt
 
 
 @pytest.fixture
-def ctk(a_slicer_app):  # noqa: ARG001 - it makes the module
+def ctk(a_slicer_app):
     import ctk
 
     return ctk
 
 
 @pytest.fixture
-def slicer(a_slicer_app):  # noqa: ARG001 - it completes the module
+def slicer(a_slicer_app):
     import slicer
 
     return slicer
@@ -112,7 +112,7 @@ def test_slots_get_the_arguments_that_they_take(qt):
         calls.append("none")
 
     assert button.connect("toggled(bool)", without_argument)
-    button.toggled.connect(lambda checked: calls.append(checked))
+    button.toggled.connect(calls.append)
     button.click()
     assert button.disconnect("toggled(bool)", without_argument)
     assert not button.disconnect("toggled(bool)", without_argument)
@@ -255,6 +255,14 @@ def test_the_application_has_real_logics_and_views(slicer):
     assert slicer.app.layoutManager() is None
 
 
+def test_settings_are_one_file_of_this_test(slicer, qt, tmp_path):
+    qt.QSettings().setValue("Speckle2Self/Device", "cpu")
+    slicer.app.userSettings().sync()
+    assert slicer.util.settingsValue("Speckle2Self/Device", "") == "cpu"
+    assert slicer.app.settings().value("Speckle2Self/Device") == "cpu"
+    assert tmp_path in Path(slicer.app.settings().fileName()).parents
+
+
 class Axis(enum.Enum):
     FIRST = 1
     SECOND = 2
@@ -270,7 +278,6 @@ def some_parameters(slicer):
     import qt
     from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 
-    # ruff: noqa: N815 - as a module would write it
     @parameterNodeWrapper
     class Parameters:
         volume: Union[slicer.vtkMRMLScalarVolumeNode, None]  # noqa: UP007 - as Slicer 5.8 reads it
@@ -416,14 +423,15 @@ def members_in_slicer(cls, catalogue):
     return names
 
 
-def test_the_doubles_offer_nothing_that_slicer_has_not(a_slicer_app):  # noqa: ARG001 - doubles need Qt
+def test_the_doubles_offer_nothing_that_slicer_has_not(a_slicer_app):
     if not MEMBERS_IN_SLICER.exists():
         pytest.skip(f"no list of Slicer's members at {MEMBERS_IN_SLICER}")
     from PySide6 import QtWidgets
 
     catalogue = json.loads(MEMBERS_IN_SLICER.read_text())
     for cls in doubles():
-        known = members_in_slicer(cls, catalogue) | set(dir(QtWidgets.QApplication)) | {"OBJECT_SIGNALS_"}
+        known = members_in_slicer(cls, catalogue) | {"OBJECT_SIGNALS_"}
+        known |= set(dir(QtWidgets.QApplication)) if cls.__name__ == "qSlicerApplication" else set()
         known |= {name for base in cls.__mro__ if base.__module__.startswith("PySide6") for name in vars(base)}
         offered = {name for base in cls.__mro__ if "double" in base.__module__ for name in vars(base)}
         assert {name for name in offered - known if not name.startswith("_")} == set(), cls.__name__

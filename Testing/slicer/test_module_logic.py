@@ -1,8 +1,11 @@
 """The module's logic on real MRML. What needs `slicer-core` is skipped where it is not installed (conftest.py)."""
 
+import importlib
+import io
 import re
 import subprocess
 import sys
+import unittest
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -63,7 +66,7 @@ def a_logic(the_module):
 
 
 @pytest.fixture
-def add_volume(a_scene):  # noqa: ARG001 - it adds to the scene
+def add_volume(a_scene):
     import slicer
 
     return slicer.util.addVolumeFromArray
@@ -84,13 +87,25 @@ def an_rgb_volume(add_volume):
     return add_volume(grey, OBLIQUE_IJK_TO_RAS, "Screen", "vtkMRMLVectorVolumeNode")
 
 
-def test_the_self_test_of_the_module_passes(the_module):
-    the_module.Speckle2SelfSlicerTest().runTest()
+@pytest.mark.usefixtures("a_slicer_app")
+def test_the_self_test_of_the_module_passes():
+    module = importlib.import_module("Speckle2SelfSlicer")
+    module.Speckle2SelfSlicerTest().runTest()
 
 
-def test_the_module_describes_itself(the_module):
+@pytest.mark.usefixtures("a_slicer_app")
+def test_every_self_test_also_passes_alone_as_slicer_runs_them():
+    module = importlib.import_module("Speckle2SelfSlicer")
+    loaded = unittest.defaultTestLoader.loadTestsFromTestCase(module.Speckle2SelfSlicerTest)
+    result = unittest.TextTestRunner(stream=io.StringIO()).run(loaded)
+    assert result.wasSuccessful(), [*result.failures, *result.errors]
+    assert result.testsRun == 4
+
+
+@pytest.mark.usefixtures("a_slicer_app")
+def test_the_module_describes_itself():
     parent = SimpleNamespace()
-    the_module.Speckle2SelfSlicer(parent)
+    importlib.import_module("Speckle2SelfSlicer").Speckle2SelfSlicer(parent)
     assert (parent.title, parent.categories) == ("Speckle2Self", ["Ultrasound"])
     assert "Research use only. Not for diagnosis." in parent.helpText
     assert "Li, N. Navab, Z. Jiang" in parent.acknowledgementText

@@ -50,7 +50,7 @@ def a_logic(the_module):
 
 
 @pytest.fixture
-def ask(a_logic, a_scene):  # noqa: ARG001 - the library must be importable
+def ask(a_logic, a_scene):
     from Speckle2SelfSlicerLib.request import DespeckleRequest, MethodRequest
 
     def ask(preview, volume, slice_number, method, axis="z", **how):

@@ -23,14 +23,14 @@ CENTRE = tuple((LEFT_HANDED_OBLIQUE @ (9.5, 11.5, 2, 1))[:3])
 
 
 @pytest.fixture
-def the_regions(the_module):  # noqa: ARG001 - makes the library importable
+def the_regions(the_module):
     from Speckle2SelfSlicerLib import regions
 
     return regions
 
 
 @pytest.fixture
-def a_volume(a_scene):  # noqa: ARG001 - the scene that `add` adds to
+def a_volume(a_scene):
     return add(speckle(SHAPE), LEFT_HANDED_OBLIQUE, "Carotid")
 
 

@@ -30,7 +30,7 @@ def a_logic(the_module):
 
 
 @pytest.fixture
-def a_cine(a_logic, a_scene):  # noqa: ARG001 - the logic makes the library importable
+def a_cine(a_logic, a_scene):
     return add_cine(a_scene, speckle((4, 24, 30)))
 
 
@@ -99,7 +99,7 @@ def test_the_proxy_stands_for_the_current_frame_or_for_the_whole_sequence(a_logi
 
 
 def test_an_earlier_result_can_be_replaced_and_nothing_else(a_logic, a_scene, a_cine):
-    sequence, browser, proxy = a_cine
+    _, browser, proxy = a_cine
     shown = a_logic.process(proxy, method=Inverse(), wholeSequence=True)
     again = a_logic.process(proxy, shown, method="median", wholeSequence=True)
     assert again is shown

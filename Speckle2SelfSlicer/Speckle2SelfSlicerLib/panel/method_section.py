@@ -8,6 +8,7 @@ from Speckle2SelfLogic.weights import DEFAULT_MODEL
 from Speckle2SelfSlicerLib.methods import describe_method, method_titles
 from Speckle2SelfSlicerLib.panel.segment_choice import SegmentChoice
 from Speckle2SelfSlicerLib.planes import choose_axis
+from Speckle2SelfSlicerLib.regions import why_unusable
 from Speckle2SelfSlicerLib.request import MethodRequest
 from Speckle2SelfSlicerLib.texts import tr as _
 from Speckle2SelfSlicerLib.volumes import why_unsupported
@@ -44,6 +45,8 @@ class MethodSection:
         parameters = self._panel.parameters
         if parameters.method == FROM_FILE and not parameters.modelFile.is_file():
             return _("Choose a file of weights in 'Method and output', or another method.")
+        if parameters.region is not None:
+            return why_unusable(parameters.region, self.segment_id(), self._panel.volume)
         return ""
 
     def refresh(self) -> None:

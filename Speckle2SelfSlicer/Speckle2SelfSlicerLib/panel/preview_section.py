@@ -26,6 +26,7 @@ class PreviewSection:
         self._preview = panel.engine.preview()
         self._overlay = ForegroundOverlay()
         self._asked: tuple[object, ...] | None = None
+        self._why_not = ""
         panel.ui.previewCheckBox.connect("toggled(bool)", self._on_toggled)
 
     @property
@@ -36,9 +37,9 @@ class PreviewSection:
     def refresh(self) -> None:
         """Allow a preview where there is an input and no run, and ask for it when a setting changed."""
         box = self._panel.ui.previewCheckBox
-        obstacle = self._obstacle()
-        box.enabled = self.is_on or not obstacle
-        box.toolTip = obstacle or _("Show the slice in view despeckled while you change settings.")
+        self._why_not = self._obstacle()
+        box.enabled = self.is_on or not self._why_not
+        box.toolTip = self._why_not or _("Show the slice in view despeckled while you change settings.")
         if self.is_on:
             self.ask()
 
@@ -46,8 +47,8 @@ class PreviewSection:
         """Ask for the slice in view, if it or a setting is new."""
         if not self.is_on:
             return
-        if obstacle := self._obstacle():
-            self._panel.ui.messageLabel.text = obstacle
+        if self._why_not:
+            self._panel.ui.messageLabel.text = self._why_not
             return
         request = self._panel.request()
         number = slice_shown(request.volume, request.axis, first_view(slicer.mrmlScene))

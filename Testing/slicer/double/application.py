@@ -10,10 +10,11 @@ import slicer
 from PySide6 import QtCore, QtWidgets
 from PySide6.QtCore import Property, Signal
 
-from Testing.slicer.double.mrml_widgets import qMRMLWidget
+from Testing.slicer.double.mrml_widgets import SceneWidget
 from Testing.slicer.offscreen import SliceApplication
 
 VERSION = (5, 13)
+STANDARD_VIEWS = ("Red", "Yellow", "Green")
 LOGIC_CLASSES = {
     "Volumes": "vtkSlicerVolumesLogic",
     "Sequences": "vtkSlicerSequencesLogic",
@@ -73,8 +74,9 @@ class qSlicerLayoutManager(QtCore.QObject):
         return self._views._layouts
 
     def sliceViewNames(self) -> tuple[str, ...]:
-        """Return the names of all slice views that were made so far, shown or not."""
-        return tuple(logic.GetSliceNode().GetLayoutName() for logic in self._views._slice_logics())
+        """Return the names of all slice views that were made so far, shown or not, those of modules first."""
+        names = [logic.GetSliceNode().GetLayoutName() for logic in self._views._slice_logics()]
+        return tuple(sorted(names, key=lambda name: STANDARD_VIEWS.index(name) if name in STANDARD_VIEWS else -1))
 
     def sliceWidget(self, name: str) -> qMRMLSliceWidget | None:
         if name not in self._widgets and name in self.sliceViewNames():
@@ -108,7 +110,7 @@ class qSlicerModule(QtCore.QObject):
         return self._widget
 
 
-class qSlicerScriptedLoadableModuleWidget(qMRMLWidget):
+class qSlicerScriptedLoadableModuleWidget(SceneWidget):
     """What a scripted module gets as the parent of its widget.
 
     Parameters
@@ -187,10 +189,13 @@ class qSlicerApplication(QtCore.QObject):
     def __init__(self, views: SliceApplication, folder: Path) -> None:
         super().__init__()
         self._qt = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["Slicer"])
+        self._qt.setOrganizationName("Slicer")
+        QtCore.QSettings.setDefaultFormat(QtCore.QSettings.Format.IniFormat)
+        QtCore.QSettings.setPath(QtCore.QSettings.Format.IniFormat, QtCore.QSettings.Scope.UserScope, str(folder))
         self._views, self._folder = views, folder
         self._layouts: qSlicerLayoutManager | None = qSlicerLayoutManager(views)
         self._modules = qSlicerModuleManager()
-        self._settings = QtCore.QSettings(str(folder / "Slicer.ini"), QtCore.QSettings.Format.IniFormat)
+        self._settings = QtCore.QSettings()
         self._testing = False
         self._logics = [self._add_logic(name, cls) for name, cls in LOGIC_CLASSES.items()]
 

@@ -189,7 +189,6 @@ class ctkPathLineEdit(QtWidgets.QWidget):
     """A path that one types or chooses."""
 
     currentPathChanged = Signal(str)
-    validInputChanged = Signal(bool)
     Dirs, Files, Drives, NoSymLinks = 0x1, 0x2, 0x4, 0x8
     Readable, Writable, Executable, Hidden = 0x10, 0x20, 0x40, 0x100
 
@@ -241,7 +240,6 @@ class ctkPushButton(QtWidgets.QPushButton):
 class ctkCheckablePushButton(ctkPushButton):
     """A push button with a check box, which is drawn as a pressed button here."""
 
-    checkBoxToggled = Signal(bool)
     checkBoxControlsButton = stored(bool, "checkBoxControlsButton", True)
     checkBoxControlsButtonToggleState = stored(bool, "checkBoxControlsButtonToggleState", True)
     checkBoxUserCheckable = stored(bool, "checkBoxUserCheckable", True)

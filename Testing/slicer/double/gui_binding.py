@@ -78,8 +78,7 @@ def bind(widget: qt.QWidget, hint: Any) -> Binding:
     kind, annotations = split_annotated(hint)
     cls = type(widget)
     if kind is bool and cls in CHECKABLE:
-        widget.checkable = True
-        return _bind_property(widget, CHECKABLE[cls], "checked")
+        return _bind_checkable(widget, CHECKABLE[cls])
     if (kind is int and cls in WHOLE_NUMBERS) or (kind in (int, float) and cls in NUMBERS):
         return _bind_number(widget, kind, annotations)
     if cls in COMBO_BOXES and kind in (int, float, str, bool):
@@ -109,6 +108,19 @@ def _node_classes(kind: Any) -> list[type]:
     classes = [split_annotated(member)[0] for member in members]
     classes = [cls for cls in classes if cls is not type(None)]
     return classes if all(is_node_class(cls) for cls in classes) else []
+
+
+def _bind_checkable(widget: qt.QWidget, signal: str) -> Binding:
+    if not getattr(widget, "checkBoxControlsButtonToggleState", False):
+        widget.checkable = True
+        return _bind_property(widget, signal, "checked")
+
+    def write(value: bool) -> None:  # the check box of the button says whether the button stays pressed
+        widget.checkable = value
+        if value:
+            widget.checked = True
+
+    return Binding(widget, signal, lambda: widget.checked, write)
 
 
 def _bind_property(widget: qt.QWidget, signal: str, name: str) -> Binding:

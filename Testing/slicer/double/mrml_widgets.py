@@ -14,8 +14,8 @@ from Testing.slicer.double.ctk_widgets import ACROSS
 from Testing.slicer.double.properties import checked_property, forwarded, stored
 
 
-class qMRMLWidget(QtWidgets.QWidget):
-    """A widget with a scene."""
+class SceneWidget(QtWidgets.QWidget):
+    """What widgets with a scene have in common."""
 
     mrmlSceneChanged = Signal(object)
     OBJECT_SIGNALS_ = ("mrmlSceneChanged(vtkMRMLScene*)",)
@@ -24,13 +24,17 @@ class qMRMLWidget(QtWidgets.QWidget):
         super().__init__(parent)
         self._scene: slicer.vtkMRMLScene | None = None
 
-    def mrmlScene(self) -> slicer.vtkMRMLScene | None:
-        return self._scene
-
     def setMRMLScene(self, scene: slicer.vtkMRMLScene | None) -> None:
         if scene is not self._scene:
             self._scene = scene
             self.mrmlSceneChanged.emit(scene)
+
+
+class qMRMLWidget(SceneWidget):
+    """A widget with a scene."""
+
+    def mrmlScene(self) -> slicer.vtkMRMLScene | None:
+        return self._scene
 
 
 class qMRMLNodeComboBox(QtWidgets.QWidget):

@@ -90,11 +90,11 @@ class Session:
     def picture(self, widget: QtWidgets.QWidget, name: str, width: int = 400) -> Path:
         """Save how a widget looks at a width in pixels, as `Testing/artifacts/<name>.png`."""
         ARTIFACTS.mkdir(exist_ok=True)
-        widget.resize(width, max(widget.heightForWidth(width), widget.sizeHint().height()))
         widget.show()
-        self.app.processEvents()
-        widget.resize(width, max(widget.heightForWidth(width), widget.sizeHint().height()))
-        self.app.processEvents()
+        for _ in range(2):  # the first time, parts learn their sizes
+            height = widget.heightForWidth(width) if widget.hasHeightForWidth() else widget.sizeHint().height()
+            widget.resize(width, height)
+            self.app.processEvents()
         path = ARTIFACTS / f"{name}.png"
         widget.grab().save(str(path))
         return path
@@ -130,9 +130,6 @@ def slicer_session(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[Se
     for widget in (*mrml_widgets.WIDGETS, *application.WIDGETS):
         monkeypatch.setattr(slicer, widget.__name__, widget, raising=False)
     monkeypatch.setattr(slicer, "qSlicerScriptedLoadableModule", application.qSlicerModule, raising=False)
-    QtWidgets.QApplication.instance() or QtWidgets.QApplication(["Slicer"])
-    QtCore.QSettings.setDefaultFormat(QtCore.QSettings.Format.IniFormat)
-    QtCore.QSettings.setPath(QtCore.QSettings.Format.IniFormat, QtCore.QSettings.Scope.UserScope, str(folder))
     modules = types.ModuleType("slicer.modules")
     monkeypatch.setitem(sys.modules, "slicer.modules", modules)
     monkeypatch.setattr(slicer, "modules", modules, raising=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import types
 from collections.abc import Callable
 
@@ -76,8 +77,9 @@ class Dialogs:
         return found
 
 
+@functools.cache
 def make_modules() -> tuple[types.ModuleType, types.ModuleType]:
-    """Return the modules `qt` and `ctk`."""
+    """Return the modules `qt` and `ctk`, the same in all tests of a process."""
     teach_manners()
     qt, ctk = types.ModuleType("qt"), types.ModuleType("ctk")
     for library in LIBRARIES:

@@ -13,6 +13,13 @@ from PySide6 import QtCore, QtUiTools, QtWidgets
 from Testing.slicer.double.pythonqt import LoadingUi, connect
 
 
+@functools.cache
+def property_names(cls: type) -> frozenset[str]:
+    """Return the Qt properties of a class. Looked up once: PySide may lose the meta-object of a class later."""
+    meta = cls.staticMetaObject
+    return frozenset(meta.property(number).name() for number in range(meta.propertyCount()))
+
+
 class UiLoader(QtUiTools.QUiLoader):
     """`qt.QUiLoader`, which knows the custom widgets; a name or connection that does not exist raises."""
 
@@ -53,7 +60,7 @@ class UiLoader(QtUiTools.QUiLoader):
             for described in element.findall("property"):
                 name = described.get("name", "")
                 is_of_class = described.get("stdset") != "0" and name != "buddy"  # which is a word of the .ui format
-                if is_of_class and cls.staticMetaObject.indexOfProperty(name) < 0:
+                if is_of_class and name not in property_names(cls):
                     message = f"{cls.__name__} has no property '{name}' ({element.get('name')} in the .ui file)"
                     raise AttributeError(message)
                 names = described.findtext("set") or described.findtext("enum")

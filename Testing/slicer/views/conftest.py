@@ -11,7 +11,7 @@ MODULE_FOLDER = Path(__file__).parents[3] / "Speckle2SelfSlicer"
 
 
 @pytest.fixture
-def the_library(a_scene, monkeypatch):  # noqa: ARG001 - the library needs `slicer`
+def the_library(a_scene, monkeypatch):
     """Make `Speckle2SelfSlicerLib` importable, without the module's own file."""
     monkeypatch.syspath_prepend(MODULE_FOLDER)
 
@@ -24,12 +24,12 @@ def an_application(a_scene):
 
 
 @pytest.fixture
-def a_pair(an_application):  # noqa: ARG001 - the views come first
+def a_pair(an_application):
     return add_pair(speckle())
 
 
 @pytest.fixture
-def compare(the_library, an_application, a_pair):  # noqa: ARG001
+def compare(the_library, an_application, a_pair):
     """Make a comparison, of `a_pair` unless another one is given."""
     from Speckle2SelfSlicerLib.compare import Comparison
 
@@ -40,7 +40,7 @@ def compare(the_library, an_application, a_pair):  # noqa: ARG001
 
 
 @pytest.fixture
-def modes(the_library):  # noqa: ARG001
+def modes(the_library):
     from Speckle2SelfSlicerLib.compare import CompareMode
 
     return CompareMode

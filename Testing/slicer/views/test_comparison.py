@@ -80,6 +80,14 @@ def test_views_lie_in_the_slices_of_an_oblique_left_handed_moved_volume_and_hold
         assert ((corners_xy.max(axis=1) - corners_xy.min(axis=1)) / size).max() > 0.99  # it fills the view
 
 
+def test_a_label_map_in_the_views_gives_way(compare, modes, an_application, volumes_in, a_pair):
+    comparison = compare()
+    comparison.show(modes.FADE)
+    an_application.composite(SINGLE).SetLabelVolumeID(add(speckle()).GetID())
+    comparison.show(modes.FLIP)
+    assert volumes_in(SINGLE) == (*a_pair, None)
+
+
 def test_an_upright_volume_is_shown_upright(compare, modes, an_application):
     compare().show(modes.FADE)
     np.testing.assert_allclose(directions(an_application, SINGLE)[:2], [[-1, 0, 0], [0, 1, 0]], atol=1e-9)
@@ -145,8 +153,19 @@ def test_the_picture_stays_fitted_while_the_window_settles_until_the_user_zooms(
     an_application.slice_node(SINGLE).SetFieldOfView(3, 3, 1)
     an_application.resize(100, 400)
     assert an_application.slice_node(SINGLE).GetFieldOfView()[1] == 3
-    comparison.restore()
-    an_application.resize(100, 100)  # nobody listens any more
+
+
+def test_a_fit_that_was_stopped_follows_no_longer(compare, modes, an_application, a_pair):
+    from Speckle2SelfSlicerLib.placement import KeptFit
+    from Speckle2SelfSlicerLib.slice_views import find_view
+
+    compare().show(modes.FADE)
+    kept = KeptFit(find_view(SINGLE, an_application.scene, an_application.logic), a_pair.original)
+    an_application.resize(100, 400)
+    assert an_application.slice_node(SINGLE).GetFieldOfView()[1] == 20
+    kept.stop()
+    an_application.resize(400, 400)
+    assert an_application.slice_node(SINGLE).GetFieldOfView()[1] == 20
 
 
 def test_linked_views_move_together_and_leave_the_users_views_alone(compare, modes, an_application):
@@ -309,15 +328,16 @@ def test_refresh_follows_a_sequence(compare, modes, a_scene, volumes_in):
     np.testing.assert_array_equal(swipe, np.concatenate([frame[..., :10], despeckled[..., 10:]], axis=2))
 
 
-def test_refresh_refuses_volumes_that_do_not_fit_any_more(compare, modes, a_pair):
+@pytest.mark.parametrize("mode", ["RESIDUAL", "SWIPE"])
+def test_refresh_refuses_volumes_that_do_not_fit_any_more(compare, modes, a_pair, mode):
     comparison = compare()
-    comparison.show(modes.RESIDUAL)
+    comparison.show(modes[mode])
     a_pair.original.SetAndObserveImageData(add(speckle((1, 9, 9))).GetImageData())
     with pytest.raises(SettingsError, match="compare a volume with its own result"):
         comparison.refresh()
     with pytest.raises(SettingsError, match="compare a volume with its own result"):
         comparison.show(modes.FADE)
-    assert comparison.mode is modes.RESIDUAL
+    assert comparison.mode is modes[mode]
 
 
 def test_display_settings_of_both_volumes_are_left_alone(compare, modes, a_pair):

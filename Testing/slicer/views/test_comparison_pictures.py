@@ -25,7 +25,7 @@ def a_carotid():
 
 
 @pytest.fixture(params=KINDS)
-def a_pair(request, an_application, a_carotid):  # noqa: ARG001 - the views come first
+def a_pair(request, an_application, a_carotid):
     if reason := why_no_pictures():
         pytest.skip(reason)
     if request.param == "colour":

@@ -57,7 +57,7 @@ def test_restore_brings_back_the_state_before_the_first_mode(compare, modes, a_u
     for mode in shown:
         comparison.show(modes[mode])
         assert everything()["layout"] != before["layout"]
-    upset(a_used_application)
+        upset(a_used_application)
     comparison.restore()
     assert everything() == before
     assert comparison.mode is None
@@ -121,13 +121,14 @@ def test_a_comparison_can_be_shown_again_after_restore(compare, modes, an_applic
 
 
 @pytest.mark.usefixtures("a_used_application")
-def test_a_second_comparison_without_restore_goes_back_to_the_layout_before_the_first(compare, modes, everything):
+def test_a_second_comparison_without_restore_goes_back_to_before_the_first(compare, modes, everything, volumes_in):
     before = everything()
     compare().show(modes.SIDE_BY_SIDE)
     second = compare(add_pair(speckle((2, 9, 9)), name="Other"))
     second.show(modes.FLIP)
     second.restore()
     assert everything() == before
+    assert [volumes_in(name) for name in OWN_VIEWS] == [(None, None, None)] * 3
 
 
 @pytest.mark.parametrize("how", ["kept", "renamed"])
@@ -202,11 +203,12 @@ def test_after_the_scene_was_closed_only_the_layout_is_brought_back(
     comparison.show(modes[mode])
     a_scene.Clear(False)
     new = add(speckle((2, 6, 6)), name="New")  # has the ID of the former original
-    a_used_application.composite("Red").SetBackgroundVolumeID(new.GetID())
+    for name in ("Red", "Yellow"):
+        a_used_application.composite(name).SetBackgroundVolumeID(new.GetID())
     comparison.refresh()
     comparison.flip()
     comparison.restore()
-    assert volumes_in("Red") == (new, None, None)
+    assert [volumes_in(name)[0] for name in ("Red", "Yellow")] == [new, new]
     assert a_used_application.layout_node.GetViewArrangement() == layout
     assert [volumes_in(name) for name in OWN_VIEWS if a_used_application.slice_logic(name)].count(
         (new, None, None)
@@ -223,20 +225,21 @@ def test_a_residual_that_the_user_deletes_is_made_anew_only_when_it_is_shown(com
     assert comparison.residual is not None
 
 
-def test_a_users_volume_that_goes_during_a_comparison_leaves_its_layer_empty(
-    compare, modes, a_used_application, a_scene
+def test_a_users_volume_that_goes_during_a_comparison_leaves_its_layer_as_it_is_by_then(
+    compare, modes, a_used_application, a_scene, volumes_in
 ):
-    composite = a_used_application.composite("Red")
-    third = composite.GetNthLayerVolume(1)
+    red, third, label_map = volumes_in("Red")
+    newest = add(speckle((2, 3, 3)), name="Newest")
     comparison = compare()
     comparison.show(modes.FADE)
     a_scene.RemoveNode(third)
+    a_scene.RemoveNode(label_map)
+    a_used_application.composite("Red").SetForegroundVolumeID(newest.GetID())
     comparison.restore()
-    assert composite.GetForegroundVolumeID() is None
-    assert composite.GetBackgroundVolumeID() is not None
+    assert volumes_in("Red") == (red, newest, None)
 
 
-def test_a_scene_without_a_layout_node_is_refused_in_words(the_library, a_scene):  # noqa: ARG001
+def test_a_scene_without_a_layout_node_is_refused_in_words(the_library, a_scene):
     from Speckle2SelfSlicerLib.compare import CompareMode, Comparison
 
     pair = add_pair(speckle())
@@ -252,7 +255,7 @@ def test_a_scene_without_a_layout_node_is_refused_in_words(the_library, a_scene)
 
 
 @pytest.mark.parametrize("mode", ["SIDE_BY_SIDE", "SWIPE"])
-def test_a_layout_that_nobody_makes_views_for_is_taken_back(the_library, a_scene, mode):  # noqa: ARG001
+def test_a_layout_that_nobody_makes_views_for_is_taken_back(the_library, a_scene, mode):
     import slicer
 
     from Speckle2SelfSlicerLib.compare import CompareMode, Comparison
@@ -290,7 +293,7 @@ def test_a_scene_saved_while_comparing_keeps_the_volumes_but_not_the_swipe(compa
     assert "(Speckle2Self swipe)" not in text
 
 
-def test_layouts_can_be_registered_ahead_and_again(the_library, an_application):  # noqa: ARG001
+def test_layouts_can_be_registered_ahead_and_again(the_library, an_application):
     from Speckle2SelfSlicerLib.slice_views import LAYOUT_VIEWS, register_layouts
 
     for _ in range(2):

@@ -17,14 +17,14 @@ from Testing.slicer.pairs import (
 
 
 @pytest.fixture
-def residual_of(the_library):  # noqa: ARG001
+def residual_of(the_library):
     from Speckle2SelfSlicerLib.residual import residual_of
 
     return residual_of
 
 
 @pytest.fixture
-def make_swipe(the_library):  # noqa: ARG001
+def make_swipe(the_library):
     from Speckle2SelfSlicerLib.pair import VolumePair
     from Speckle2SelfSlicerLib.swipe import Swipe
 
