@@ -40,10 +40,15 @@ def show_pixels(volume: vtkMRMLVolumeNode, image_data: vtk.vtkImageData) -> None
 
 
 def remove_volume(volume: vtkMRMLVolumeNode) -> None:
-    """Take a volume out of its scene with its display nodes, which would stay behind otherwise."""
+    """Take a volume out of its scene with its display nodes and its subject hierarchy item, which may else stay."""
+    from slicer import vtkMRMLSubjectHierarchyNode
+
     scene = volume.GetScene()
     displays = [volume.GetNthDisplayNode(number) for number in range(volume.GetNumberOfDisplayNodes())]
-    scene.RemoveNode(volume)
-    for display in displays:
-        if display is not None and display.GetScene() is scene:
-            scene.RemoveNode(display)
+    hierarchy = vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    item = hierarchy.GetItemByDataNode(volume) if hierarchy is not None else 0
+    if item:
+        hierarchy.RemoveItem(item, False, False)  # the item alone
+    for node in (volume, *displays):
+        if node is not None and node.GetScene() is scene:
+            scene.RemoveNode(node)

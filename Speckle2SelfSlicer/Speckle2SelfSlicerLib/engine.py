@@ -10,6 +10,7 @@ from Speckle2SelfSlicerLib.installation import ensure_torch
 from Speckle2SelfSlicerLib.live import LiveDespeckler
 from Speckle2SelfSlicerLib.methods import MethodStore, needs_torch
 from Speckle2SelfSlicerLib.preview import Preview
+from Speckle2SelfSlicerLib.quality import FiguresJob, FramePairs, figures_over_frames
 from Speckle2SelfSlicerLib.request import DespeckleRequest, MethodRequest
 from Speckle2SelfSlicerLib.run import DespeckleRun
 
@@ -48,6 +49,10 @@ class Engine:
     def live(self, volume: vtkMRMLVolumeNode, how: MethodRequest) -> LiveDespeckler:
         """Return a live image of a volume that changes."""
         return LiveDespeckler(volume, how, self._methods, self._thread)
+
+    def measure(self, pairs: FramePairs) -> FiguresJob:
+        """Return a job that takes the figures of pairs of frames."""
+        return figures_over_frames(pairs, self._thread)
 
     def close(self) -> None:
         """End the thread once it has finished what it is busy with."""

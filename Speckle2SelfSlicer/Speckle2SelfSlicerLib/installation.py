@@ -106,9 +106,18 @@ def check_torch() -> None:
         ones = torch.ones(1, 1, 3, 3)
         is_right = torch.nn.functional.conv2d(ones, ones).item() == 9
     except Exception as error:  # damaged or clashing libraries raise nearly anything
-        raise InstallationError(_unusable(_reason(error))) from error
+        raise unusable(_reason(error)) from error
     if not is_right:
-        raise InstallationError(_unusable(_("a convolution came out wrong")))
+        raise unusable(_("a convolution came out wrong"))
+
+
+def unusable(reason: str) -> InstallationError:
+    """Return what to raise if PyTorch is installed but fails when it is used, for example when it is imported."""
+    message = _(
+        "PyTorch is installed but cannot be used yet ({reason}): restart Slicer and press Apply again; if that does "
+        "not help, uninstall it in the module 'PyTorch Utils' and restart once more."
+    ).format(reason=reason)
+    return InstallationError(message)
 
 
 def device_hint() -> str:
@@ -158,7 +167,7 @@ def _install(logic: PyTorchUtilsLogic) -> None:
     except Exception as error:  # of pip, of the network, or of a library that cannot be loaded
         importlib.invalidate_caches()
         if torch_state() is TorchState.READY:
-            raise InstallationError(_unusable(_reason(error))) from error
+            raise unusable(_reason(error)) from error
         message = _(
             "PyTorch could not be installed ({reason}): check the internet connection and the free disk space, then "
             "press Apply again, or choose a classical filter such as 'median'; the Python console has the details."
@@ -237,13 +246,6 @@ def _declined() -> str:
         "PyTorch was not installed, because you declined: choose a classical filter such as 'median', or press Apply "
         "again to be asked again."
     )
-
-
-def _unusable(reason: str) -> str:
-    return _(
-        "PyTorch is installed but cannot be used yet ({reason}): restart Slicer and press Apply again; if that does "
-        "not help, uninstall it in the module 'PyTorch Utils' and restart once more."
-    ).format(reason=reason)
 
 
 def _reason(error: Exception) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -168,22 +168,15 @@ def write_csv(table: vtkMRMLTableNode, path: str | os.PathLike[str], overwrite: 
         If the file exists already, or cannot be written. What was there before is kept then.
     """
     target = Path(path)
-    if not overwrite and target.exists():
-        message = _("The file '{path}' exists already; choose another name, or allow to replace it.").format(
-            path=target
-        )
-        raise ImageFileError(message)
-    check_free(target, [], overwrite=True)
-    content = table.GetTable()
-    columns = [content.GetColumn(number) for number in range(content.GetNumberOfColumns())]
     unfinished = target.with_name(f".{target.name}.unfinished")
     with one_sentence(target, _("could not be written")):
+        if not overwrite and target.exists():
+            message = _("'{path}' exists already; choose another name, or allow to replace it.").format(path=target)
+            raise ImageFileError(message)
+        check_free(target, [], overwrite=True)
         try:
             with unfinished.open("w", encoding="utf-8", newline="") as file:
-                writer = csv.writer(file)
-                writer.writerow([column.GetName() for column in columns])
-                for row in range(content.GetNumberOfRows()):
-                    writer.writerow([_cell(column.GetValue(row)) for column in columns])
+                csv.writer(file).writerows(_rows(table.GetTable()))
             unfinished.replace(target)
         finally:
             unfinished.unlink(missing_ok=True)
@@ -203,6 +196,13 @@ def _filled(
     table.SetAttribute(NOTES_ATTRIBUTE, " ".join(notes) or None)
     fill_table(table, columns)
     return table
+
+
+def _rows(content: vtk.vtkTable) -> Iterator[list[str]]:
+    columns = [content.GetColumn(number) for number in range(content.GetNumberOfColumns())]
+    yield [column.GetName() for column in columns]
+    for row in range(content.GetNumberOfRows()):
+        yield [_cell(column.GetValue(row)) for column in columns]
 
 
 def _sides(figures: FiguresOverFrames) -> tuple[list[QualityFigures], list[QualityFigures]]:

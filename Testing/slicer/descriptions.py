@@ -48,6 +48,23 @@ def write(root=ROOT, owner_and_name=None):
     return changed
 
 
+def cmake_variables(folder):
+    """Return the values of set(NAME VALUE...) of a folder's CMakeLists.txt, with variables replaced."""
+    text = re.sub(r"(?m)^\s*#.*$", "", (folder / "CMakeLists.txt").read_text(encoding="utf-8"))
+    variables = {}
+    for name, value in re.findall(r"(?s)\bset\((\w+)\s+(.*?)\s*\)(?=\n)", text):
+        known = re.sub(r"\$\{(\w+)\}", lambda match: variables.get(match[1], match[0]), value)
+        variables[name] = known[1:-1] if known.startswith('"') else known
+    return variables
+
+
+def s4ext_values(path):
+    """Return keys and values of an .s4ext file, in its order."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    pairs = [line.partition(" ") for line in lines if line and not line.startswith("#")]
+    return [(key, value) for key, _, value in pairs]
+
+
 def main():
     """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m Testing.slicer.descriptions", description=__doc__)

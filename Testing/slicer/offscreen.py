@@ -1,7 +1,8 @@
 """The part of 3D Slicer around slice views, without Qt: real MRML logics and displayable managers, drawn off-screen.
 
 `SliceApplication` does for the nodes of a scene what the application's layout manager does: every slice node gets a
-slice logic, and links between views work. Nothing is drawn until a picture is asked for.
+slice logic, and links between views work. Nothing is drawn until a picture is asked for. `slicer` and `vtk` are
+imported inside, so that tests can skip where they are missing.
 """
 
 from __future__ import annotations
@@ -16,15 +17,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import vtk
 from PIL import Image
-from vtk.util.numpy_support import vtk_to_numpy
 
 Picture = npt.NDArray[np.uint8]
 
 ARTIFACTS = Path(__file__).parents[1] / "artifacts"
 VIEW_SIZE = (320, 320)
 WINDOW_CLASS = {"VTK_DEFAULT_OPENGL_WINDOW": "vtkEGLRenderWindow"}
+NO_PICTURES = "needs off-screen rendering: libEGL and a driver for it, which may be Mesa's software driver"
 MANAGERS = (
     "vtkMRMLModelSliceDisplayableManager",
     "vtkMRMLCrosshairDisplayableManager",
@@ -49,10 +49,8 @@ def why_no_pictures() -> str:
     """Return why nothing can be drawn on this machine, or nothing if it can. Tried in a process of its own."""
     command = [sys.executable, "-c", PROBE]
     run = subprocess.run(command, env=os.environ | WINDOW_CLASS, capture_output=True, text=True)
-    if run.returncode == 0 and run.stdout.split() == ["255", "0", "0"]:
-        return ""
-    last_line = (run.stderr.strip() or f"exit code {run.returncode}").splitlines()[-1]
-    return f"needs off-screen rendering through libEGL, but: {last_line}"
+    is_drawn = run.returncode == 0 and run.stdout.split() == ["255", "0", "0"]
+    return "" if is_drawn else NO_PICTURES
 
 
 def save_picture(picture: Picture, name: str) -> Path:
@@ -74,6 +72,7 @@ class SliceApplication:
 
     def __init__(self, scene) -> None:
         import slicer
+        import vtk
 
         slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene, True)
         self.scene = scene
@@ -171,6 +170,7 @@ class SliceWindow:
 
     def __init__(self, logic, application_logic) -> None:
         import slicer
+        import vtk
 
         os.environ.update(WINDOW_CLASS)
         self._logic = logic
@@ -198,6 +198,9 @@ class SliceWindow:
 
     def picture(self) -> Picture:
         """Draw the view at the size of its slice node."""
+        import vtk
+        from vtk.util.numpy_support import vtk_to_numpy
+
         self._window.SetSize(*self._logic.GetSliceNode().GetDimensions()[:2])
         layers = self._logic.GetImageDataConnection()
         self._renderer.RemoveViewProp(self._image)

@@ -335,7 +335,7 @@ def test_a_result_chosen_as_input_is_compared_with_its_original(a_panel, a_volum
     apply()
     result = a_panel.panel.result
     a_panel.ui.inputSelector.setCurrentNode(result)
-    assert a_panel.panel.compare._pair_now() == (a_volume, result)
+    assert a_panel.panel.compare.pair() == (a_volume, result)
     assert a_panel.ui.sideBySideButton.enabled
 
 
@@ -375,3 +375,110 @@ def test_the_module_can_be_left_entered_and_closed_at_any_time(a_panel, a_slicer
     method.go_on.release(9)
     a_slicer_app.pump(lambda: not a_panel.panel.run.is_busy)
     assert a_panel.panel.result is not None
+
+
+@pytest.fixture
+def a_result(a_panel, a_volume, apply):
+    a_panel.panel.parameters.method = "median"
+    apply()
+    return a_panel.panel.result
+
+
+def test_figures_of_the_slice_are_shown_and_saved(a_panel, a_slicer_app, a_result, tmp_path):
+    ui, quality = a_panel.ui, a_panel.panel.quality
+    assert ui.measureButton.enabled
+    assert not ui.exportButton.enabled
+    ui.qualityCollapsibleButton.collapsed = False
+    ui.measureButton.click()
+    longest_gap_s = a_slicer_app.pump(lambda: not quality.is_busy)
+    assert longest_gap_s < 0.2
+    rows = [ui.qualityTable.item(row, 0).text() for row in range(ui.qualityTable.rowCount)]
+    assert "GLCM homogeneity" in rows
+    assert "PSNR (dB)" not in rows  # there is no truth
+    assert "blur raises it too" in ui.qualityTable.item(rows.index("GLCM homogeneity"), 1).toolTip()
+    path = tmp_path / "figures.csv"
+    a_slicer_app.dialogs.expect("getSaveFileName", str(path))
+    ui.exportButton.click()
+    assert path.read_text(encoding="utf-8").startswith("Figure,Unit,Input,Output,Better,Meaning")
+    assert "figures.csv" in ui.messageLabel.text
+    a_slicer_app.picture(a_panel.parent, "panel_quality")
+
+
+def test_figures_of_all_slices_are_plotted_and_can_be_cancelled(a_panel, a_slicer_app, a_scene, a_result):
+    ui, quality = a_panel.ui, a_panel.panel.quality
+    ui.measureAllButton.click()
+    assert ui.measureAllButton.text == "Cancel"
+    ui.measureAllButton.click()
+    assert not quality.is_busy
+    assert a_scene.GetNumberOfNodesByClass("vtkMRMLTableNode") == 0
+    ui.measureAllButton.click()
+    a_slicer_app.pump(lambda: not quality.is_busy)
+    table = a_scene.GetFirstNodeByClass("vtkMRMLTableNode")
+    assert table.GetNumberOfRows() == 3
+    assert a_scene.GetFirstNodeByClass("vtkMRMLPlotChartNode") is not None
+    ui.measureAllButton.click()
+    a_slicer_app.pump(lambda: not quality.is_busy)
+    assert a_scene.GetNumberOfNodesByClass("vtkMRMLTableNode") == 1  # filled anew
+
+
+def test_the_region_of_the_figures_is_a_segment_of_a_list(a_panel, a_slicer_app, a_scene, a_result, a_volume):
+    import slicer
+
+    segmentation = a_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Drawn")
+    segmentation.SetReferenceImageGeometryParameterFromVolumeNode(a_volume)
+    for name in ("lumen", "wall"):
+        segmentation.GetSegmentation().AddEmptySegment(name, name)
+    mask = np.zeros((3, 64, 72), np.uint8)
+    mask[:, 20:44, 20:50] = 1
+    labels = slicer.util.addVolumeFromArray(mask, OBLIQUE, nodeClassName="vtkMRMLLabelMapVolumeNode")
+    segmentation.GetSegmentation().RemoveAllSegments()
+    slicer.vtkSlicerSegmentationsModuleLogic.ImportLabelmapToSegmentationNode(labels, segmentation)
+    a_panel.ui.qualityCollapsibleButton.collapsed = False
+    a_panel.ui.qualityRegionSelector.setCurrentNode(segmentation)
+    assert not a_panel.ui.qualitySegmentComboBox.isHidden()
+    assert a_panel.ui.qualitySegmentComboBox.count == 1
+    assert a_panel.panel.parameters.qualitySegment == segmentation.GetSegmentation().GetNthSegmentID(0)
+    a_panel.ui.measureButton.click()
+    a_slicer_app.pump(lambda: not a_panel.panel.quality.is_busy)
+    rows = [a_panel.ui.qualityTable.item(row, 0).text() for row in range(a_panel.ui.qualityTable.rowCount)]
+    assert "Tissue SNR" in rows
+    a_panel.ui.qualityRegionSelector.setCurrentNode(None)
+    assert a_panel.ui.qualitySegmentComboBox.isHidden()
+
+
+def test_segment_editor_opens_with_the_despeckled_image_and_the_originals_geometry(
+    a_panel, a_slicer_app, a_scene, a_result, a_volume
+):
+    a_panel.ui.segmentButton.click()
+    assert a_slicer_app.selected_modules == ["SegmentEditor"]
+    editor = a_scene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")
+    assert editor.GetSourceVolumeNode() is a_result
+    assert editor.GetSegmentationNode().GetName() == "Carotid segmentation"
+    a_panel.ui.segmentButton.click()
+    assert a_scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 1
+
+
+def test_a_line_profile_shows_both_images_and_follows_the_line(a_panel, a_slicer_app, a_scene, a_result):
+    ui = a_panel.ui
+    assert "Choose a line" in ui.profileButton.toolTip
+    line = a_scene.AddNewNodeByClass("vtkMRMLMarkupsLineNode", "Wall")
+    for ijk in ((10, 10, 1), (10, 50, 1)):
+        line.AddControlPointWorld((OBLIQUE @ (*ijk, 1))[:3])
+    ui.profileLineSelector.setCurrentNode(line)
+    ui.profileButton.click()
+    table = a_scene.GetFirstNodeByClass("vtkMRMLTableNode")
+    assert table.GetNumberOfColumns() == 3
+    assert "10-90 % rise" in ui.profileInfoLabel.text
+    rows = table.GetNumberOfRows()
+    line.SetNthControlPointPositionWorld(1, (OBLIQUE @ (10, 20, 1, 1))[:3])
+    a_slicer_app.pump(lambda: table.GetNumberOfRows() < rows)
+
+
+def test_a_new_line_can_be_clicked_at_once(a_panel, a_scene):
+    selector = a_panel.ui.profileLineSelector
+    line = selector.addNode()
+    import slicer
+
+    logic = slicer.app.applicationLogic()
+    assert logic.GetSelectionNode().GetActivePlaceNodeID() == line.GetID()
+    assert logic.GetInteractionNode().GetCurrentInteractionMode() == logic.GetInteractionNode().Place

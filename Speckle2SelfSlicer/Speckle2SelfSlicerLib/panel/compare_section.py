@@ -57,10 +57,18 @@ class CompareSection:
             self._panel.fail(error)
         self.refresh()
 
+    def pair(self) -> tuple[slicer.vtkMRMLVolumeNode, slicer.vtkMRMLVolumeNode] | None:
+        """Return original and result: of the input, or of the input that was despeckled if a result is chosen."""
+        volume, result = self._panel.volume, self._panel.result
+        if result is not None:
+            return volume, result
+        original = input_of(volume)
+        return None if original is None else (original, volume)
+
     def flip(self) -> None:
         """Show the other one of original and despeckled."""
         if self._comparison is None or self._comparison.mode is None:
-            if self._pair_now() is not None:
+            if self.pair() is not None:
                 self.show(CompareMode.FLIP)
             return
         shows_despeckled = self._comparison.flip()
@@ -108,18 +116,10 @@ class CompareSection:
     def _obstacle(self) -> str:
         if slicer.app.layoutManager() is None:
             return _("There are no views to compare in.")
-        return "" if self._pair_now() is not None else _("Press Apply first: there is no result of this input yet.")
-
-    def _pair_now(self) -> tuple[slicer.vtkMRMLVolumeNode, slicer.vtkMRMLVolumeNode] | None:
-        """Return original and result: of the input, or of the input that was despeckled if a result is chosen."""
-        volume, result = self._panel.volume, self._panel.result
-        if result is not None:
-            return volume, result
-        original = input_of(volume)
-        return None if original is None else (original, volume)
+        return "" if self.pair() is not None else _("Press Apply first: there is no result of this input yet.")
 
     def _matching_comparison(self) -> Comparison:
-        pair = self._pair_now()
+        pair = self.pair()
         if self._comparison is not None and pair == self._pair:
             return self._comparison
         self.restore()

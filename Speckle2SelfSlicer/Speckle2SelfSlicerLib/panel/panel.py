@@ -190,6 +190,7 @@ class Panel(VTKObservationMixin):
 
     def _on_input_pixels(self, _caller: vtk.vtkObject, _event: str) -> None:
         self.compare.follow()
+        self.continuation.follow()
         self.preview.ask()
 
     def _on_nodes_changed(self, _caller: vtk.vtkObject, _event: str) -> None:

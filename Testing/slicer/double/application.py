@@ -20,6 +20,7 @@ LOGIC_CLASSES = {
     "Sequences": "vtkSlicerSequencesLogic",
     "Segmentations": "vtkSlicerSegmentationsModuleLogic",
     "Markups": "vtkSlicerMarkupsLogic",
+    "Plots": "vtkSlicerPlotsLogic",
     "Tables": "vtkSlicerTablesLogic",
     "CropVolume": "vtkSlicerCropVolumeLogic",
 }
@@ -184,7 +185,7 @@ class qSlicerApplication(QtCore.QObject):
 
     startupCompleted = Signal()
     mrmlSceneChanged = Signal(object)
-    OBJECT_SIGNALS_ = ("mrmlSceneChanged(vtkMRMLScene*)",)
+    _object_signals = ("mrmlSceneChanged(vtkMRMLScene*)",)
 
     def __init__(self, views: SliceApplication, folder: Path) -> None:
         super().__init__()

@@ -18,7 +18,7 @@ class SceneWidget(QtWidgets.QWidget):
     """What widgets with a scene have in common."""
 
     mrmlSceneChanged = Signal(object)
-    OBJECT_SIGNALS_ = ("mrmlSceneChanged(vtkMRMLScene*)",)
+    _object_signals = ("mrmlSceneChanged(vtkMRMLScene*)",)
 
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(parent)
@@ -44,7 +44,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
     currentNodeIDChanged = Signal(str)
     nodeAdded = Signal(object)
     nodeAddedByUser = Signal(object)
-    OBJECT_SIGNALS_ = (
+    _object_signals = (
         "currentNodeChanged(vtkMRMLNode*)",
         "nodeAdded(vtkMRMLNode*)",
         "nodeAddedByUser(vtkMRMLNode*)",
@@ -204,7 +204,7 @@ class qMRMLSegmentSelectorWidget(qMRMLWidget):
 
     currentNodeChanged = Signal((object,), (bool,))
     currentSegmentChanged = Signal(str)
-    OBJECT_SIGNALS_ = (*qMRMLWidget.OBJECT_SIGNALS_, "currentNodeChanged(vtkMRMLNode*)")
+    _object_signals = (*qMRMLWidget._object_signals, "currentNodeChanged(vtkMRMLNode*)")
 
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(parent)

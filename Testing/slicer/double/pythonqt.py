@@ -133,7 +133,7 @@ def signal_of(sender: QtCore.QObject, signature: str) -> str:
     """Return the signature under which PySide6 knows a signal, or raise AttributeError."""
     wanted = bytes(QtCore.QMetaObject.normalizedSignature(signature)).decode()
     name = wanted.split("(")[0]
-    with_objects = getattr(type(sender), "OBJECT_SIGNALS_", ())  # doubles name the signals that carry vtk objects here
+    with_objects = getattr(type(sender), "_object_signals", ())  # doubles name the signals that carry vtk objects here
     if "PyObject" not in wanted and not is_newer_than_qt_5(type(sender), name):
         known = f"{name}(PyObject)" if wanted in with_objects else wanted
         if sender.metaObject().indexOfSignal(known) >= 0:

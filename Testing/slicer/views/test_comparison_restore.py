@@ -97,6 +97,18 @@ def test_restore_leaves_no_helper_nodes_and_empty_views(compare, modes, a_scene,
     assert not [name for name in names if "swipe" in name or "residual" in name]
 
 
+def test_a_removed_residual_leaves_no_item_in_the_subject_hierarchy(compare, modes, a_scene):
+    import slicer
+
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(a_scene)
+    before = hierarchy.GetNumberOfItems()
+    comparison = compare()
+    comparison.show(modes.RESIDUAL)
+    assert hierarchy.GetNumberOfItems() == before + 1
+    comparison.restore()
+    assert hierarchy.GetNumberOfItems() == before
+
+
 def test_restore_twice_or_before_a_comparison_does_nothing(compare, modes, an_application, everything):
     first, second = compare(), compare()
     first.show(modes.FADE)

@@ -136,6 +136,24 @@ def test_a_window_that_the_user_chose_survives_an_update(residual_of):
     np.testing.assert_array_equal(pixels_of(residual), 3 - pixels_of(pair.despeckled).astype(int))
 
 
+def test_residual_is_interpolated_on_screen_as_its_input_is(residual_of):
+    pair = add_pair(speckle())
+    for is_interpolated in (0, 1):
+        pair.original.GetDisplayNode().SetInterpolate(is_interpolated)
+        assert residual_of(*pair).GetDisplayNode().GetInterpolate() == is_interpolated
+
+
+def test_missing_display_nodes_are_survived(residual_of, make_swipe, a_scene):
+    pair = add_pair(speckle())
+    unchanged = residual_of(pair.original, pair.original)
+    for volume in (*pair, unchanged):
+        a_scene.RemoveNode(volume.GetDisplayNode())
+    residual_of(*pair, unchanged)
+    assert window_level(unchanged)[0] > 20
+    assert window_level(residual_of(*pair)) == window_level(unchanged)
+    assert make_swipe(pair, "x").volume.GetDisplayNode() is not None
+
+
 def test_an_update_needs_no_new_memory_unless_the_size_changes(residual_of):
     pair = add_pair(speckle())
     residual = residual_of(*pair)

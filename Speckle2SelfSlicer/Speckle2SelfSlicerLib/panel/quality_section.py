@@ -1,0 +1,192 @@
+"""Quality: figures of the slice in view or of all slices, in tables, a plot, and a file."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import qt
+import slicer
+
+from Speckle2SelfSlicerLib.charts import plot_over_frames
+from Speckle2SelfSlicerLib.frame_pairs import all_pairs, slice_pairs
+from Speckle2SelfSlicerLib.layers import first_view
+from Speckle2SelfSlicerLib.panel.charts_in_layout import show_chart
+from Speckle2SelfSlicerLib.panel.segment_choice import SegmentChoice
+from Speckle2SelfSlicerLib.planes import slice_shown
+from Speckle2SelfSlicerLib.quality import FiguresJob, FiguresOverFrames
+from Speckle2SelfSlicerLib.regions import why_unusable
+from Speckle2SelfSlicerLib.tables import figures_in, frames_table, quality_table, write_csv
+from Speckle2SelfSlicerLib.texts import tr as _
+
+if TYPE_CHECKING:
+    from Speckle2SelfSlicerLib.panel.panel import Panel
+
+BUDGET_S = 0.02
+PLOTTED = ("snr", "homogeneity")
+"""What the plot over frames shows: the first of these that was measured."""
+
+
+class QualitySection:
+    """The section "Quality"."""
+
+    def __init__(self, panel: Panel) -> None:
+        self._panel = panel
+        self._job: FiguresJob | None = None
+        self._is_over_frames = False
+        self._original: slicer.vtkMRMLVolumeNode | None = None
+        self._slice_table: slicer.vtkMRMLTableNode | None = None
+        self._frames_table: slicer.vtkMRMLTableNode | None = None
+        self._chart: slicer.vtkMRMLPlotChartNode | None = None
+        self._latest: slicer.vtkMRMLTableNode | None = None
+        ui = panel.ui
+        self._segment = SegmentChoice(ui.qualitySegmentLabel, ui.qualitySegmentComboBox, self._on_segment)
+        ui.measureButton.connect("clicked(bool)", lambda _checked=False: self.measure_slice())
+        ui.measureAllButton.connect("clicked(bool)", lambda _checked=False: self.measure_all())
+        ui.exportButton.connect("clicked(bool)", lambda _checked=False: self.export())
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether figures are being taken."""
+        return self._job is not None
+
+    def refresh(self) -> None:
+        """Allow what there is a result and a usable region for."""
+        ui, parameters = self._panel.ui, self._panel.parameters
+        if parameters is None:
+            return
+        self._segment.show(parameters.qualityRegion, parameters.qualitySegment)
+        obstacle = self._obstacle()
+        ui.measureButton.enabled = not obstacle and not self.is_busy
+        ui.measureAllButton.enabled = self.is_busy or not obstacle
+        ui.measureAllButton.text = _("Cancel") if self.is_busy else _("Measure all")
+        ui.measureButton.toolTip = obstacle or _("Figures of the slice in view, input against output, in a table.")
+        ui.measureAllButton.toolTip = obstacle or _("Figures of every slice or frame in a table, and a plot.")
+        ui.exportButton.enabled = self._latest is not None and self._latest.GetScene() is not None
+
+    def measure_slice(self) -> None:
+        """Measure the slice in view."""
+        self._start(over_frames=False)
+
+    def measure_all(self) -> None:
+        """Measure all slices or frames, or stop doing so."""
+        if self.is_busy:
+            self.stop()
+            self._panel.say(_("Measuring was cancelled."))
+            return
+        self._start(over_frames=True)
+
+    def export(self) -> None:
+        """Save the table that was filled last."""
+        name = f"{self._latest.GetName()}.csv"
+        path = qt.QFileDialog.getSaveFileName(
+            slicer.util.mainWindow(), _("Save figures"), name, _("Comma-separated values (*.csv)")
+        )
+        if not path:
+            return
+        try:
+            write_csv(self._latest, path, overwrite=True)  # the dialog has asked
+        except Exception as error:
+            self._panel.fail(error)
+            return
+        self._panel.say(_("Figures were written to '{path}'.").format(path=path))
+
+    def tick(self) -> bool:
+        """Measure for some milliseconds; return whether there is more to do."""
+        if self._job is None:
+            return False
+        deadline = time.perf_counter() + BUDGET_S
+        try:
+            while time.perf_counter() < deadline:
+                done, total = next(self._job)
+                self._panel.ui.qualityInfoLabel.text = _("Measured {done} of {total}.").format(done=done, total=total)
+        except StopIteration:
+            job, self._job = self._job, None
+            self._end(job.result)
+        except Exception as error:
+            self._job = None
+            self._panel.fail(error)
+        if self._job is None:
+            self.refresh()
+        return self._job is not None
+
+    def stop(self) -> None:
+        """Let go of what is being measured."""
+        if self._job is not None:
+            self._job.cancel()
+            self._job = None
+            self._panel.ui.qualityInfoLabel.text = ""
+        self.refresh()
+
+    def _obstacle(self) -> str:
+        pair, parameters = self._panel.compare.pair(), self._panel.parameters
+        if pair is None:
+            return _("Press Apply first: there is no result of this input yet.")
+        if parameters.qualityRegion is not None:
+            return why_unusable(parameters.qualityRegion, parameters.qualitySegment, pair[0])
+        return ""
+
+    def _start(self, *, over_frames: bool) -> None:
+        panel = self._panel
+        original, result = panel.compare.pair()
+        region = panel.parameters.qualityRegion
+        segment_id = (
+            "" if region is None or not region.IsA("vtkMRMLSegmentationNode") else panel.parameters.qualitySegment
+        )
+        axis = panel.request().axis
+        try:
+            if over_frames:
+                pairs = all_pairs(original, result, axis, region, segment_id)
+            else:
+                number = slice_shown(original, axis, first_view(slicer.mrmlScene))
+                pairs = slice_pairs(original, result, axis, region, segment_id).only(number)
+            self._job = panel.engine.measure(pairs)
+        except Exception as error:
+            panel.fail(error)
+            return
+        self._original, self._is_over_frames = original, over_frames
+        self.refresh()
+        panel.wake()
+
+    def _end(self, figures: FiguresOverFrames) -> None:
+        if self._original.GetScene() is None:
+            return
+        if self._is_over_frames:
+            self._latest = self._frames_table = frames_table(self._original, figures, self._frames_table)
+            known = figures_in(self._frames_table)
+            plotted = next((name for name in PLOTTED if name in known), known[0])
+            self._chart = plot_over_frames(self._frames_table, [plotted], self._chart)
+            show_chart(self._chart)
+            sentence = _("Figures of {count} frames are in the table '{table}'.").format(
+                count=len(figures.frames), table=self._frames_table.GetName()
+            )
+        else:
+            self._latest = self._slice_table = quality_table(self._original, figures.frames[0], table=self._slice_table)
+            self._fill_view(self._slice_table)
+            sentence = _("Figures of slice {number}.").format(number=figures.frames[0].number)
+        self._panel.ui.qualityInfoLabel.text = " ".join([sentence, *figures.notes])
+        self._panel.log.add(sentence)
+
+    def _fill_view(self, table: slicer.vtkMRMLTableNode) -> None:
+        """Show the figures that are there, with their meaning as tool tips."""
+        view, content = self._panel.ui.qualityTable, table.GetTable()
+        columns = [content.GetColumnByName(name) for name in ("Figure", "Unit", "Input", "Output", "Better", "Meaning")]
+        rows = [[column.GetValue(row) for column in columns] for row in range(content.GetNumberOfRows())]
+        rows = [row for row in rows if row[2] or row[3]]
+        view.setRowCount(len(rows))
+        view.setColumnCount(3)
+        view.setHorizontalHeaderLabels([_("Figure"), _("Input"), _("Output")])
+        view.verticalHeader().setVisible(False)
+        for number, (figure, unit, before, after, better, meaning) in enumerate(rows):
+            title = f"{figure} ({unit})" if unit else figure
+            tip = f"{meaning} " + {"higher": _("Higher is better."), "lower": _("Lower is better.")}.get(better, "")
+            for column, text in enumerate((title, before, after)):
+                item = qt.QTableWidgetItem(text)
+                item.setToolTip(tip)
+                view.setItem(number, column, item)
+        view.resizeColumnsToContents()
+        view.visible = True
+
+    def _on_segment(self, segment_id: str) -> None:
+        if self._panel.parameters is not None:
+            self._panel.parameters.qualitySegment = segment_id
