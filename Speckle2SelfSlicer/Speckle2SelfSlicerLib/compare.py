@@ -26,7 +26,7 @@ from Speckle2SelfSlicerLib.slice_views import (
 )
 from Speckle2SelfSlicerLib.swipe import Swipe
 from Speckle2SelfSlicerLib.texts import tr as _
-from Speckle2SelfSlicerLib.view_state import ViewState
+from Speckle2SelfSlicerLib.view_state import SavedLayout, ViewState, switch_layout
 
 if TYPE_CHECKING:
     from slicer import (
@@ -207,13 +207,13 @@ class Comparison:
             raise SettingsError(_no_views())
         self._layout_node = NodeLink(layout_node)
         before = self._before or ViewState.of(self._pair.scene, layout_node)
-        shown = layout_node.GetViewArrangement()
+        shown = SavedLayout.of(layout_node)
         layout = SIDE_BY_SIDE_LAYOUT if mode is CompareMode.SIDE_BY_SIDE else SINGLE_LAYOUT
         register_layouts(layout_node)
-        layout_node.SetViewArrangement(layout)
+        switch_layout(layout_node, layout)
         views = self._own_views()
         if any(name not in views for name in LAYOUT_VIEWS[layout]):
-            layout_node.SetViewArrangement(shown)
+            shown.restore()
             raise SettingsError(_no_views())
         before.mark_layout()
         self._before = before

@@ -41,11 +41,9 @@ def show_pixels(volume: vtkMRMLVolumeNode, image_data: vtk.vtkImageData) -> None
 
 def remove_volume(volume: vtkMRMLVolumeNode) -> None:
     """Take a volume out of its scene with its display nodes and its subject hierarchy item, which may else stay."""
-    from slicer import vtkMRMLSubjectHierarchyNode
-
     scene = volume.GetScene()
     displays = [volume.GetNthDisplayNode(number) for number in range(volume.GetNumberOfDisplayNodes())]
-    hierarchy = vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    hierarchy = scene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
     item = hierarchy.GetItemByDataNode(volume) if hierarchy is not None else 0
     if item:
         hierarchy.RemoveItem(item, False, False)  # the item alone

@@ -212,6 +212,7 @@ def _added(results: vtkMRMLSequenceNode, cine: Cine, attributes: Mapping[str, st
     scene.AddNode(results)
     storage = scene.AddNewNodeByClass("vtkMRMLVolumeSequenceStorageNode")
     results.SetAndObserveStorageNodeID(storage.GetID())
+    place_beside(results, source)
     cine.browser.AddSynchronizedSequenceNodeID(results.GetID())
     _update_proxies(cine.browser)
     proxy = cine.browser.GetProxyNode(results)

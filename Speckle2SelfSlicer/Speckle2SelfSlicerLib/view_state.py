@@ -115,11 +115,36 @@ class SavedPlane:
 
 
 @dataclass(frozen=True)
-class ViewState:
-    """Layout, layers and places of all slice views but the module's own."""
+class SavedLayout:
+    """A layout, and the views of it that are maximized."""
 
     layout_node: NodeLink
     layout: int
+    maximized: tuple[NodeLink, ...]
+
+    @classmethod
+    def of(cls, layout_node: vtkMRMLLayoutNode) -> SavedLayout:
+        """Read the layout that is shown."""
+        count = layout_node.GetNumberOfMaximizedViewNodes() if _can_maximize(layout_node) else 0
+        nodes = [layout_node.GetMaximizedViewNode(number) for number in range(count)]
+        return cls(NodeLink(layout_node), layout_node.GetViewArrangement(), tuple(NodeLink(node) for node in nodes))
+
+    def restore(self) -> None:
+        """Show the layout again."""
+        node = self.layout_node.node
+        if node is None:
+            return
+        switch_layout(node, self.layout)
+        for view in self.maximized:
+            if view.node is not None:
+                node.AddMaximizedViewNode(view.node)
+
+
+@dataclass(frozen=True)
+class ViewState:
+    """Layout, layers and places of all slice views but the module's own."""
+
+    layout: SavedLayout
     layers: tuple[SavedLayers, ...]
     planes: tuple[SavedPlane, ...]
 
@@ -137,8 +162,7 @@ class ViewState:
         }
         backgrounds = {name: scene.GetNodeByID(node.GetBackgroundVolumeID() or "") for name, node in composites.items()}
         return cls(
-            NodeLink(layout_node),
-            layout_before(layout_node),
+            _layout_before(layout_node),
             tuple(SavedLayers.of(node) for node in composites.values()),
             tuple(
                 SavedPlane.of(node, backgrounds.get(node.GetLayoutName()))
@@ -149,16 +173,16 @@ class ViewState:
 
     def mark_layout(self) -> None:
         """Write down at the layout node where to go back to, for a comparison that is never restored."""
-        node = self.layout_node.node
+        node = self.layout.layout_node.node
         if node is not None:
-            node.SetAttribute(FIRST_LAYOUT_ATTRIBUTE, str(self.layout))
+            node.SetAttribute(FIRST_LAYOUT_ATTRIBUTE, str(self.layout.layout))
 
     def restore_layout(self) -> None:
         """Bring the layout back."""
-        node = self.layout_node.node
+        node = self.layout.layout_node.node
         if node is not None:
             node.SetAttribute(FIRST_LAYOUT_ATTRIBUTE, None)
-            node.SetViewArrangement(self.layout)
+        self.layout.restore()
 
     def restore_views(self) -> None:
         """Bring layers and places back in the views that are still there."""
@@ -166,9 +190,21 @@ class ViewState:
             saved.restore()
 
 
-def layout_before(layout_node: vtkMRMLLayoutNode) -> int:
+def switch_layout(layout_node: vtkMRMLLayoutNode, layout: int) -> None:
+    """Show a layout. A maximized view would go on to fill the window in any layout."""
+    if _can_maximize(layout_node):
+        layout_node.RemoveAllMaximizedViewNodes()
+    layout_node.SetViewArrangement(layout)
+
+
+def _layout_before(layout_node: vtkMRMLLayoutNode) -> SavedLayout:
     """Return the layout that is shown, or was shown before one of ours."""
-    layout = layout_node.GetViewArrangement()
-    if layout not in LAYOUT_VIEWS:
-        return int(layout)
-    return int(layout_node.GetAttribute(FIRST_LAYOUT_ATTRIBUTE) or layout_node.SlicerLayoutFourUpView)
+    shown = SavedLayout.of(layout_node)
+    if shown.layout not in LAYOUT_VIEWS:
+        return shown
+    before = int(layout_node.GetAttribute(FIRST_LAYOUT_ATTRIBUTE) or layout_node.SlicerLayoutFourUpView)
+    return SavedLayout(shown.layout_node, before, ())
+
+
+def _can_maximize(layout_node: vtkMRMLLayoutNode) -> bool:
+    return hasattr(layout_node, "GetNumberOfMaximizedViewNodes")  # not before Slicer 5.8

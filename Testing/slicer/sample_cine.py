@@ -78,7 +78,9 @@ def main():
     thumbnail(image).save(THUMBNAIL, optimize=True)
     checksum = hashlib.sha256(content).hexdigest()
     text = REGISTRATION.read_text(encoding="utf-8")
-    REGISTRATION.write_text(re.sub(r'(?m)^SHA256 = ".*"$', f'SHA256 = "{checksum}"', text), encoding="utf-8")
+    REGISTRATION.write_text(
+        re.sub(r'(?m)^SHA256 = ".*"$', f'SHA256 = "{checksum}"', text), encoding="utf-8", newline="\n"
+    )
     print(f"{CINE.name}: {len(content)} bytes, SHA256 {checksum}")  # noqa: T201
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -66,6 +67,23 @@ def test_the_library_beside_the_panel_stays_free_of_qt_and_torch(path):
     allowed = {"numpy", "scipy", "vtk", "slicer", "Speckle2SelfLogic", "Speckle2SelfSlicerLib"}
     allowed |= OF_SLICER_AND_PYTORCH.get(path.name, set()) | sys.stdlib_module_names
     assert imports_in(ast.walk(ast.parse(path.read_text()))) <= allowed
+
+
+def test_what_the_library_takes_from_the_core_needs_no_package_that_slicer_lacks():
+    """Imported in a fresh Python, for imports of imports count as well."""
+    taken = {
+        node.module
+        for path in LIBRARY.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "Speckle2SelfLogic"
+    }
+    assert len(taken) > 5
+    installed = (
+        "{n.split('.')[0] for n, m in sys.modules.items() if 'site-packages' in str(getattr(m, '__file__', ''))}"
+    )
+    script = f"import sys; bare = {installed}; import {', '.join(sorted(taken))}; print(*{installed} - bare)"
+    ran = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert {name for name in ran.stdout.split() if not name.startswith("_")} <= {"SimpleITK", "numpy", "scipy"}
 
 
 def test_the_module_file_holds_the_classes_that_slicer_looks_for():

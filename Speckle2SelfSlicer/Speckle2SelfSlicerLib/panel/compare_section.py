@@ -72,7 +72,7 @@ class CompareSection:
                 self.show(CompareMode.FLIP)
             return
         shows_despeckled = self._comparison.flip()
-        self._panel.ui.messageLabel.text = _("Despeckled") if shows_despeckled else _("Original")
+        self._panel.show(_("Despeckled") if shows_despeckled else _("Original"))
 
     def follow(self) -> None:
         """Take up that the input shows another frame."""

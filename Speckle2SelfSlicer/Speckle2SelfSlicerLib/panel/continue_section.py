@@ -8,6 +8,7 @@ import slicer
 import vtk
 
 from Speckle2SelfSlicerLib.panel.charts_in_layout import show_chart
+from Speckle2SelfSlicerLib.panel.labels import set_text
 from Speckle2SelfSlicerLib.profile import Profile, profile_along, profile_plot, profile_table, why_no_profile
 from Speckle2SelfSlicerLib.segmenting import prepare_segmentation, segment_editor_setup
 from Speckle2SelfSlicerLib.texts import tr as _
@@ -92,7 +93,7 @@ class ContinueSection:
         except Exception as error:
             self._panel.fail(error)
             return False
-        self._panel.ui.profileInfoLabel.text = _rise(profile)
+        set_text(self._panel.ui.profileInfoLabel, _rise(profile))
         return True
 
     def _watch(self, line: slicer.vtkMRMLMarkupsNode | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from Speckle2SelfSlicerLib.describe import describe_input
+from Speckle2SelfSlicerLib.panel.labels import set_text
 from Speckle2SelfSlicerLib.sequences import cine_of
 from Speckle2SelfSlicerLib.volumes import why_unsupported
 
@@ -24,9 +25,9 @@ class InputSection:
         cine = cine_of(volume)
         ui.wholeSequenceCheckBox.visible = cine is not None and cine.frame_count > 1
         if why_unsupported(volume):
-            ui.inputInfoLabel.text = ""
+            set_text(ui.inputInfoLabel, "")
             return
-        ui.inputInfoLabel.text = describe_input(volume, self._panel.request().axis, cine)
+        set_text(ui.inputInfoLabel, describe_input(volume, self._panel.request().axis, cine))
 
     def tick(self) -> bool:
         """Nothing runs here."""

@@ -8,6 +8,7 @@ import slicer
 
 from Speckle2SelfSlicerLib.layers import show_in_all_views
 from Speckle2SelfSlicerLib.live import LiveDespeckler
+from Speckle2SelfSlicerLib.panel.labels import set_text
 from Speckle2SelfSlicerLib.texts import tr as _
 from Speckle2SelfSlicerLib.volumes import why_unsupported
 
@@ -47,9 +48,10 @@ class LiveSection:
         if live.advance():
             if was_first:
                 show_in_all_views(live.output)
-            self._panel.ui.liveInfoLabel.text = _("{fps:.1f} frames per second, {dropped} frames left out.").format(
+            pace = _("{fps:.1f} frames per second, {dropped} frames left out.").format(
                 fps=live.frames_per_second, dropped=live.frames_dropped
             )
+            set_text(self._panel.ui.liveInfoLabel, pace)
         if not live.is_running:
             self._panel.fail(live.error) if live.error is not None else self._panel.say(_("The live input is gone."))
             self.stop()

@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING
 
 from Speckle2SelfLogic.weights import DEFAULT_MODEL
 from Speckle2SelfSlicerLib.methods import describe_method, method_titles
+from Speckle2SelfSlicerLib.panel.labels import set_text
 from Speckle2SelfSlicerLib.panel.segment_choice import SegmentChoice
-from Speckle2SelfSlicerLib.planes import choose_axis
+from Speckle2SelfSlicerLib.planes import IJK, choose_axis
 from Speckle2SelfSlicerLib.regions import why_unusable
 from Speckle2SelfSlicerLib.request import MethodRequest
 from Speckle2SelfSlicerLib.texts import tr as _
 from Speckle2SelfSlicerLib.volumes import why_unsupported
 
 if TYPE_CHECKING:
+    import slicer
+
     from Speckle2SelfSlicerLib.panel.panel import Panel
 
 FROM_FILE = "file"
@@ -61,16 +64,11 @@ class MethodSection:
         ui.methodComboBox.currentIndex = index
         from_file = parameters.method == FROM_FILE
         ui.modelFileLabel.visible = ui.modelFileLineEdit.visible = from_file
-        ui.methodInfoLabel.text = "" if from_file else describe_method(parameters.method)
+        set_text(ui.methodInfoLabel, "" if from_file else describe_method(parameters.method))
         self._segment.show(parameters.region, parameters.segment)
         volume = self._panel.volume
         automatic = parameters.sliceAxis.value == "auto" and not why_unsupported(volume)
-        ui.sliceAxisInfoLabel.visible = automatic
-        if automatic:
-            choice = choose_axis(volume)
-            ui.sliceAxisInfoLabel.text = _("Slices along {axis}: {reason}").format(
-                axis={"z": "K", "y": "J", "x": "I"}[choice.axis], reason=choice.reason
-            )
+        set_text(ui.sliceAxisInfoLabel, _axis_sentence(volume) if automatic else "")
 
     def tick(self) -> bool:
         """Nothing runs here."""
@@ -86,3 +84,8 @@ class MethodSection:
     def _on_segment(self, segment_id: str) -> None:
         if self._panel.parameters is not None:
             self._panel.parameters.segment = segment_id
+
+
+def _axis_sentence(volume: slicer.vtkMRMLVolumeNode) -> str:
+    choice = choose_axis(volume)
+    return _("Slices along {axis}: {reason}").format(axis=IJK[choice.axis], reason=choice.reason)

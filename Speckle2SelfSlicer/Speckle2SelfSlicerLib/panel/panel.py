@@ -13,6 +13,7 @@ from Speckle2SelfSlicerLib.layers import shown_volume
 from Speckle2SelfSlicerLib.panel.compare_section import CompareSection
 from Speckle2SelfSlicerLib.panel.continue_section import ContinueSection
 from Speckle2SelfSlicerLib.panel.input_section import InputSection
+from Speckle2SelfSlicerLib.panel.labels import set_text
 from Speckle2SelfSlicerLib.panel.live_section import LiveSection
 from Speckle2SelfSlicerLib.panel.method_section import MethodSection
 from Speckle2SelfSlicerLib.panel.preview_section import PreviewSection
@@ -75,6 +76,9 @@ class Panel(VTKObservationMixin):
         self.addObserver(scene, scene.EndCloseEvent, self._on_scene_closed)
         self.addObserver(scene, scene.NodeAddedEvent, self._on_nodes_changed)
         self.addObserver(scene, scene.NodeRemovedEvent, self._on_nodes_changed)
+        self.addObserver(scene, scene.EndBatchProcessEvent, self._on_nodes_changed)
+        for label in (ui.messageLabel, ui.qualityInfoLabel, ui.profileInfoLabel, ui.liveInfoLabel):
+            set_text(label, "")
         self.bind(logic.getParameterNode())
 
     @property
@@ -127,9 +131,15 @@ class Panel(VTKObservationMixin):
 
     def say(self, sentence: str) -> None:
         """Show a sentence below Apply and keep it in the log."""
-        self.ui.messageLabel.text = sentence
+        self.show(sentence)
         self.log.add(sentence)
-        self.ui.logTextEdit.plainText = self.log.text
+        view = self.ui.logTextEdit
+        view.plainText = self.log.text
+        view.verticalScrollBar().value = view.verticalScrollBar().maximum
+
+    def show(self, sentence: str) -> None:
+        """Show a sentence below Apply, for the moment."""
+        set_text(self.ui.messageLabel, sentence)
 
     def fail(self, error: BaseException) -> None:
         """Say what went wrong, in one sentence."""

@@ -48,7 +48,7 @@ class PreviewSection:
         if not self.is_on:
             return
         if self._why_not:
-            self._panel.ui.messageLabel.text = self._why_not
+            self._panel.show(self._why_not)
             return
         request = self._panel.request()
         number = slice_shown(request.volume, request.axis, first_view(slicer.mrmlScene))
@@ -65,9 +65,9 @@ class PreviewSection:
         self.ask()
         if self._preview.advance():
             self._overlay.show(self._preview.node)
-            self._panel.ui.messageLabel.text = self._preview.note
+            self._panel.show(self._preview.note)
         if self._preview.error is not None:
-            self._panel.ui.messageLabel.text = explain(self._preview.error)
+            self._panel.show(explain(self._preview.error))
             self._preview.error = None
         return True
 
@@ -83,7 +83,7 @@ class PreviewSection:
         self._overlay.remove()
         self._preview.remove()
         self._asked = None
-        self._panel.ui.messageLabel.text = ""
+        self._panel.show("")
 
     def _obstacle(self) -> str:
         panel = self._panel

@@ -12,6 +12,7 @@ from Speckle2SelfSlicerLib.charts import plot_over_frames
 from Speckle2SelfSlicerLib.frame_pairs import all_pairs, slice_pairs
 from Speckle2SelfSlicerLib.layers import first_view
 from Speckle2SelfSlicerLib.panel.charts_in_layout import show_chart
+from Speckle2SelfSlicerLib.panel.labels import set_text
 from Speckle2SelfSlicerLib.panel.segment_choice import SegmentChoice
 from Speckle2SelfSlicerLib.planes import slice_shown
 from Speckle2SelfSlicerLib.quality import FiguresJob, FiguresOverFrames
@@ -99,7 +100,9 @@ class QualitySection:
         try:
             while time.perf_counter() < deadline:
                 done, total = next(self._job)
-                self._panel.ui.qualityInfoLabel.text = _("Measured {done} of {total}.").format(done=done, total=total)
+                set_text(
+                    self._panel.ui.qualityInfoLabel, _("Measured {done} of {total}.").format(done=done, total=total)
+                )
         except StopIteration:
             job, self._job = self._job, None
             self._end(job.result)
@@ -115,7 +118,7 @@ class QualitySection:
         if self._job is not None:
             self._job.cancel()
             self._job = None
-            self._panel.ui.qualityInfoLabel.text = ""
+            set_text(self._panel.ui.qualityInfoLabel, "")
         self.refresh()
 
     def _obstacle(self) -> str:
@@ -164,7 +167,7 @@ class QualitySection:
             self._latest = self._slice_table = quality_table(self._original, figures.frames[0], table=self._slice_table)
             self._fill_view(self._slice_table)
             sentence = _("Figures of slice {number}.").format(number=figures.frames[0].number)
-        self._panel.ui.qualityInfoLabel.text = " ".join([sentence, *figures.notes])
+        set_text(self._panel.ui.qualityInfoLabel, " ".join([sentence, *figures.notes]))
         self._panel.log.add(sentence)
 
     def _fill_view(self, table: slicer.vtkMRMLTableNode) -> None:
@@ -180,7 +183,7 @@ class QualitySection:
         for number, (figure, unit, before, after, better, meaning) in enumerate(rows):
             title = f"{figure} ({unit})" if unit else figure
             tip = f"{meaning} " + {"higher": _("Higher is better."), "lower": _("Lower is better.")}.get(better, "")
-            for column, text in enumerate((title, before, after)):
+            for column, text in enumerate((title, _short(before), _short(after))):
                 item = qt.QTableWidgetItem(text)
                 item.setToolTip(tip)
                 view.setItem(number, column, item)
@@ -190,3 +193,8 @@ class QualitySection:
     def _on_segment(self, segment_id: str) -> None:
         if self._panel.parameters is not None:
             self._panel.parameters.qualitySegment = segment_id
+
+
+def _short(number: str) -> str:
+    """Return a number of a table with three digits, and nothing for an absent one."""
+    return f"{float(number):.3g}" if number else ""

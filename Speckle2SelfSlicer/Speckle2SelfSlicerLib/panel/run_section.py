@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import slicer
 
-from Speckle2SelfSlicerLib.layers import show_in_all_views
+from Speckle2SelfSlicerLib.layers import show_in_all_views, shown_volume
 from Speckle2SelfSlicerLib.methods import SUMMARY_ATTRIBUTE
 from Speckle2SelfSlicerLib.run import DespeckleRun, RunState
 from Speckle2SelfSlicerLib.texts import tr as _
@@ -98,18 +98,21 @@ class RunSection:
         bar.maximum, bar.value = run.frames_total, run.frames_done  # 0 of 0 shows that something is going on
         if run.state is not RunState.DESPECKLING or self._is_cancelling:
             return
-        label = self._panel.ui.messageLabel
         if not run.frames_done:
-            label.text = _("Loading the method...")
+            self._panel.show(_("Loading the method..."))
             return
-        label.text = _("Frame {done} of {total}, about {seconds} s left.").format(
+        left = _("Frame {done} of {total}, about {seconds} s left.").format(
             done=run.frames_done, total=run.frames_total, seconds=max(1, round(run.seconds_left or 0))
         )
+        self._panel.show(left)
 
     def _end(self, run: DespeckleRun) -> None:
         panel = self._panel
         if run.state is RunState.DONE:
+            was_shown = shown_volume(slicer.mrmlScene) is not None
             show_in_all_views(run.output)
+            if not was_shown and slicer.app.layoutManager() is not None:
+                slicer.util.resetSliceViews()
             panel.say(f"{run.output.GetName()}: {run.output.GetAttribute(SUMMARY_ATTRIBUTE)}")
         else:
             panel.fail(run.error)

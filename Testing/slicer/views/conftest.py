@@ -61,7 +61,14 @@ def everything(an_application, volumes_in):
     """Give all that `restore` has to bring back in the user's views."""
 
     def state():
-        found = {"layout": an_application.layout_node.GetViewArrangement()}
+        layout_node = an_application.layout_node
+        found = {
+            "layout": layout_node.GetViewArrangement(),
+            "maximized": [
+                layout_node.GetMaximizedViewNode(number)
+                for number in range(layout_node.GetNumberOfMaximizedViewNodes())
+            ],
+        }
         for name in ("Red", "Green", "Yellow"):
             composite, node = an_application.composite(name), an_application.slice_node(name)
             found[name] = (

@@ -31,6 +31,7 @@ def a_used_application(an_application, a_pair):
     node.SetSliceOffset(0.75)
     node.SetFieldOfView(11, 11, 1)
     node.SetXYZOrigin(1, 2, 0)
+    an_application.layout_node.AddMaximizedViewNode(node)
     return an_application
 
 
@@ -65,11 +66,26 @@ def test_restore_brings_back_the_state_before_the_first_mode(compare, modes, a_u
 
 @pytest.mark.usefixtures("a_used_application")
 def test_a_comparison_alone_changes_nothing_in_the_users_views_but_the_layout(compare, modes, everything):
-    before = everything()
+    shown = {"layout": None, "maximized": None}
+    before = everything() | shown
     comparison = compare()
     for mode in modes:
         comparison.show(mode)
-        assert everything() | {"layout": None} == before | {"layout": None}
+        assert everything() | shown == before
+
+
+def test_no_maximized_view_stands_before_a_comparison_nor_before_what_was_there(
+    compare, modes, a_used_application, everything
+):
+    before = everything()
+    assert before["maximized"] == [a_used_application.slice_node("Red")]
+    comparison = compare()
+    for mode, name in ((modes.SIDE_BY_SIDE, DESPECKLED), (modes.FADE, SINGLE)):
+        comparison.show(mode)
+        assert everything()["maximized"] == []
+        a_used_application.layout_node.AddMaximizedViewNode(a_used_application.slice_node(name))
+    comparison.restore()
+    assert everything() == before
 
 
 def test_a_view_that_was_resized_meanwhile_keeps_its_pixels_square(compare, modes, a_used_application):
@@ -134,7 +150,7 @@ def test_a_comparison_can_be_shown_again_after_restore(compare, modes, an_applic
 
 @pytest.mark.usefixtures("a_used_application")
 def test_a_second_comparison_without_restore_goes_back_to_before_the_first(compare, modes, everything, volumes_in):
-    before = everything()
+    before = everything() | {"maximized": []}
     compare().show(modes.SIDE_BY_SIDE)
     second = compare(add_pair(speckle((2, 9, 9)), name="Other"))
     second.show(modes.FLIP)
