@@ -79,8 +79,8 @@ class Comparison:
         slice_axis: str = "z",
     ) -> None:
         if slice_axis not in AXES:
-            message = f"The slice axis is '{slice_axis}', but must be one of {', '.join(AXES)}."
-            raise SettingsError(message)
+            message = _("The slice axis is '{axis}', but must be one of {axes}.")
+            raise SettingsError(message.format(axis=slice_axis, axes=", ".join(AXES)))
         self._pair = VolumePair(original, despeckled)
         self._application_logic = application_logic
         self._layout_node = NodeLink(layout_node)
@@ -139,7 +139,7 @@ class Comparison:
             If the fraction is not between 0 and 1.
         """
         if not (math.isfinite(fraction) and 0 <= fraction <= 1):
-            message = f"The fraction is {fraction}, but must be between 0 and 1."
+            message = _("The fraction is {fraction}, but must be between 0 and 1.").format(fraction=fraction)
             raise SettingsError(message)
         if self._mode in (CompareMode.FADE, CompareMode.SWIPE):
             self._apply_fraction(float(fraction))

@@ -161,11 +161,11 @@ class LiveDespeckler:
         if despeckled.report.skipped:
             self._context = None  # it may have come from a frame without content
         output = self._output_like()
+        if self.frames_shown == 0:
+            show_alike(self._volume, output)
         fill_volume(output, despeckled.image.pixels, frame.like, frame.ijk_to_ras)
         self._carry_pose(output, frame.pose)
         output.SetAttribute(METHOD_ATTRIBUTE, despeckled.report.method)
-        if self.frames_shown == 0:
-            show_alike(self._volume, output)
         self.frames_shown += 1
         self._shown_at.append(time.perf_counter())
 

@@ -46,15 +46,12 @@ class VolumePair:
             if obstacle := why_unsupported(volume):
                 raise SettingsError(obstacle)
         if original is despeckled:
-            message = f"'{original.GetName()}' cannot be compared with itself; choose its result as the second volume."
-            raise SettingsError(message)
+            message = _("'{name}' cannot be compared with itself; choose its result as the second volume.")
+            raise SettingsError(message.format(name=original.GetName()))
         check_same_voxels(original, despeckled)
         if not np.allclose(ijk_to_ras(original), ijk_to_ras(despeckled), atol=SAME_MM):
-            message = (
-                f"'{original.GetName()}' and '{despeckled.GetName()}' lie at different places; "
-                "compare a volume with its own result."
-            )
-            raise SettingsError(message)
+            message = _("'{first}' and '{second}' lie at different places; compare a volume with its own result.")
+            raise SettingsError(message.format(first=original.GetName(), second=despeckled.GetName()))
         self._original, self._despeckled = NodeLink(original), NodeLink(despeckled)
 
     @property
@@ -106,10 +103,9 @@ def check_same_voxels(original: vtkMRMLVolumeNode, despeckled: vtkMRMLVolumeNode
     """
     sizes = [_size(volume) for volume in (original, despeckled)]
     if sizes[0] != sizes[1]:
-        message = (
-            f"'{original.GetName()}' has {sizes[0]}, but '{despeckled.GetName()}' has {sizes[1]}; "
-            "compare a volume with its own result."
-        )
+        message = _(
+            "'{first}' has {size}, but '{second}' has {other_size}; compare a volume with its own result."
+        ).format(first=original.GetName(), size=sizes[0], second=despeckled.GetName(), other_size=sizes[1])
         raise SettingsError(message)
 
 
@@ -122,6 +118,7 @@ def ijk_to_ras(volume: vtkMRMLVolumeNode) -> np.ndarray:
 
 def _size(volume: vtkMRMLVolumeNode) -> str:
     if why_unsupported(volume):
-        return "no pixels"
+        return _("no pixels")
     voxels = voxels_of(volume.GetImageData())
-    return f"{' x '.join(str(length) for length in voxels.shape[::-1])} values of type {voxels.dtype}"
+    lengths = " x ".join(str(length) for length in voxels.shape[::-1])
+    return _("{lengths} values of type {kind}").format(lengths=lengths, kind=voxels.dtype)

@@ -11,14 +11,21 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from Speckle2SelfLogic.denoiser import Denoiser, ImageContext
+from Speckle2SelfLogic.errors import UnsupportedImageError
 from Speckle2SelfLogic.image import UltrasoundImage
 from Speckle2SelfSlicerLib.derived import remove_volume
-from Speckle2SelfSlicerLib.excerpt import Excerpt, despeckle_excerpt
+from Speckle2SelfSlicerLib.excerpt import ARRAY_AXES, Excerpt, despeckle_excerpt
 from Speckle2SelfSlicerLib.methods import MethodStore
 from Speckle2SelfSlicerLib.planes import ijk_to_ras_from, slice_count
 from Speckle2SelfSlicerLib.request import DespeckleRequest
 from Speckle2SelfSlicerLib.texts import tr as _
-from Speckle2SelfSlicerLib.volumes import fill_volume, image_from_volume, output_class, show_alike
+from Speckle2SelfSlicerLib.volumes import (
+    fill_volume,
+    image_from_volume,
+    output_class,
+    show_alike,
+    why_unsupported,
+)
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLVolumeNode
@@ -53,6 +60,7 @@ class Preview:
         self._waiting: _Question | None = None
         self._current: _Question | None = None
         self._work: Future[Excerpt] | None = None
+        self._first_slice = 0
         self._pace_s: dict[tuple[str, str], float] = {}
         self._context: tuple[object, ImageContext] | None = None
 
@@ -91,10 +99,17 @@ class Preview:
         """Copy what is needed of MRML and hand the work to the thread."""
         self.error = None
         volume, axis = question.request.volume, question.request.axis
-        image = image_from_volume(volume)
+        if obstacle := why_unsupported(volume):
+            raise UnsupportedImageError(obstacle)
         key = (volume.GetID(), volume.GetImageData().GetMTime(), axis)
         number = min(question.slice_number, slice_count(volume, axis) - 1)
-        self._work = self._thread.submit(self._answer, question.request, axis, image, number, key)
+        is_known = self._context is not None and self._context[0] == key
+        self._first_slice = number if is_known else 0  # the whole volume is copied once, then only the slice
+        window = [slice(None)] * 3
+        if is_known:
+            window[ARRAY_AXES.index(axis)] = slice(number, number + 1)
+        image = image_from_volume(volume, tuple(window))
+        self._work = self._thread.submit(self._answer, question.request, axis, image, number - self._first_slice, key)
 
     def _answer(
         self, request: DespeckleRequest, axis: str, image: UltrasoundImage, slice_number: int, key: object
@@ -117,11 +132,13 @@ class Preview:
         if self._current is None or self._current.request.volume.GetScene() is None:
             return False
         volume = self._current.request.volume
-        first_ijk = tuple(index.start for index in reversed(excerpt.window_zyx))
+        first_zyx = [index.start for index in excerpt.window_zyx]
+        first_zyx[ARRAY_AXES.index(self._current.request.axis)] += self._first_slice
+        first_ijk = tuple(reversed(first_zyx))
         node = self._volume_for(volume)
+        show_alike(volume, node)
         fill_volume(node, excerpt.pixels, volume.GetImageData(), ijk_to_ras_from(volume, first_ijk))
         node.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
-        show_alike(volume, node)
         self.note = _note(excerpt)
         fits = excerpt.seconds_for_slice <= self._budget_s
         if not excerpt.is_whole and fits and self._waiting is None:

@@ -136,7 +136,7 @@ def profile_table(
         The table to fill anew; left out, or no longer in the scene: a new one.
     """
     table = table_for(original, f"{profile.line_name}: profile values", table)
-    columns = [Column(_distance_column(profile), list(profile.distances_mm), profile.unit)]
+    columns = [Column(_distance_column(profile), list(profile.distances_mm), profile.unit, title="Distance")]
     columns += [Column(name, list(each)) for name, each in zip(profile.volume_names, profile.values, strict=True)]
     table.SetAttribute(CONTENT_ATTRIBUTE, f"profile along '{profile.line_name}'")
     fill_table(table, columns)

@@ -131,7 +131,7 @@ def _why_no_segment(segmentation: vtkMRMLSegmentationNode, segment_id: str) -> s
 
 def _is_empty(segments: vtkSegmentation, segment_id: str) -> bool:
     """Whether nothing was drawn yet, as far as one can tell without looking at voxels."""
-    shape = segments.GetSegment(segment_id).GetRepresentation(_source_representation(segments))
+    shape = segments.GetSegment(segment_id).GetRepresentation(segments.GetSourceRepresentationName())
     if shape is None:
         return True
     return shape.IsEmpty() if hasattr(shape, "IsEmpty") else shape.GetNumberOfPoints() == 0
@@ -163,7 +163,7 @@ def _segment_mask(
     grid.SetImageToWorldMatrix(_vtk_matrix(region_from_ijk))
     grid.SetExtent(extent)
     labelmap = vtkSegmentationConverter.GetBinaryLabelmapRepresentationName()
-    if _source_representation(segmentation.GetSegmentation()) != labelmap:
+    if segmentation.GetSegmentation().GetSourceRepresentationName() != labelmap:
         segmentation = _converted(segmentation, segment_id, grid)
     on_grid = vtkOrientedImageData()
     ids, labels = vtk.vtkStringArray(), vtk.vtkIntArray()
@@ -187,10 +187,7 @@ def _converted(
     from slicer import vtkMRMLSegmentationNode, vtkSegmentation, vtkSegmentationConverter
 
     original, copy = segmentation.GetSegmentation(), vtkSegmentation()
-    if hasattr(copy, "SetSourceRepresentationName"):
-        copy.SetSourceRepresentationName(_source_representation(original))
-    else:
-        copy.SetMasterRepresentationName(_source_representation(original))
+    copy.SetSourceRepresentationName(original.GetSourceRepresentationName())
     copy.CopySegmentFromSegmentation(original, segment_id)
     copy.SetConversionParameter(
         vtkSegmentationConverter.GetReferenceImageGeometryParameterName(),
@@ -205,12 +202,6 @@ def _converted(
     holder.SetName(segmentation.GetName())
     holder.SetAndObserveSegmentation(copy)
     return holder
-
-
-def _source_representation(segments: vtkSegmentation) -> str:
-    if hasattr(segments, "GetSourceRepresentationName"):
-        return segments.GetSourceRepresentationName()
-    return segments.GetMasterRepresentationName()
 
 
 def _box_mask(roi: vtkMRMLMarkupsROINode, region_from_ijk: Matrix, extent: tuple[int, ...]) -> Mask:

@@ -26,7 +26,7 @@ from Speckle2SelfSlicerLib.regions import region_mask
 from Speckle2SelfSlicerLib.request import DespeckleRequest
 from Speckle2SelfSlicerLib.results import link_result
 from Speckle2SelfSlicerLib.sequences import Cine, check_cine_output, cine_of, read_cine, write_cine
-from Speckle2SelfSlicerLib.volumes import check_output, image_from_volume, why_unsupported, write_volume
+from Speckle2SelfSlicerLib.volumes import check_output, filled_image, read_volume, why_unsupported, write_volume
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLVolumeNode
@@ -150,13 +150,18 @@ class DespeckleRun:
     def _write(self, image: UltrasoundImage, attributes: dict[str, str]) -> Iterator[None]:
         volume, output = self.request.volume, self.request.output
         if self._cine is None:
-            self.output = write_volume(image, volume, output, attributes, _name_of_frame(volume))
-            return
-        for result in write_cine(image, self._cine, output, attributes):
-            self.output = result
-            if result is None:
-                yield None
-                self._check_still_wanted()
+            image_data = yield from self._last_of(filled_image(image.pixels, volume.GetImageData()))
+            self.output = write_volume(image_data, volume, output, attributes, _name_of_frame(volume))
+        else:
+            self.output = yield from self._last_of(write_cine(image, self._cine, output, attributes))
+
+    def _last_of(self, steps: Iterator[Any]) -> Iterator[Any]:
+        """Go through steps that give nothing until the last one, and stop in between when asked to."""
+        for given in steps:
+            if given is not None:
+                return given
+            yield None
+            self._check_still_wanted()
 
     def _result_of(self, work: Future[Any]) -> Iterator[Any]:
         while not work.done():
@@ -170,17 +175,8 @@ class DespeckleRun:
             raise
 
     def _read(self) -> Iterator[Any]:
-        if self._cine is None:
-            yield None
-            self._check_still_wanted()
-            return image_from_volume(self.request.volume)
-        for image in read_cine(self._cine):
-            if image is not None:
-                return image
-            yield None
-            self._check_still_wanted()
-        message = f"The sequence '{self._cine.sequence.GetName()}' has no frames."
-        raise UnsupportedImageError(message)
+        steps = read_volume(self.request.volume) if self._cine is None else read_cine(self._cine)
+        return (yield from self._last_of(steps))
 
     def _check_still_wanted(self) -> None:
         if self._is_orphaned():

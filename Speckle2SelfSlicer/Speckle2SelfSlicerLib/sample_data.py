@@ -10,7 +10,7 @@ from Speckle2SelfSlicerLib.texts import tr as _
 
 CATEGORY = "Speckle2Self"
 SAMPLE_NAME = "SimulatedCarotid"
-SHA256 = "ae6123714f825f4b08b32bd61c3f96baf9fbc4132a9d734b07117518fef70b34"
+SHA256 = "ad6123714f825f4b08b32bd61c3f96baf9fbc4132a9d734b07117518fef70b34"
 RESOURCES = Path(__file__).absolute().parents[1] / "Resources"
 CINE = RESOURCES / "SampleData" / f"{SAMPLE_NAME}.seq.nrrd"
 THUMBNAIL = RESOURCES / "Icons" / f"{SAMPLE_NAME}.png"

@@ -40,6 +40,8 @@ class Column:
     values: Sequence[str] | Sequence[int] | Sequence[float | None]
     unit: str = ""
     description: str = ""
+    title: str = ""
+    """What a table view shows, with the unit behind it; left out: the name."""
 
 
 def quality_table(
@@ -99,7 +101,13 @@ def frames_table(
         sides = [[getattr(each, name) for each in side] for side in _sides(figures)]
         if any(value is not None for side in sides for value in side):
             columns += [
-                Column(column_name(name, which), side, FIGURES[name].unit, FIGURES[name].definition)
+                Column(
+                    column_name(name, which),
+                    side,
+                    FIGURES[name].unit,
+                    FIGURES[name].definition,
+                    f"{FIGURES[name].title} {which}",
+                )
                 for which, side in zip(("input", "output"), sides, strict=True)
             ]
     what = f"quality of the frames of '{original.GetName()}'"
@@ -135,7 +143,8 @@ def fill_table(table: vtkMRMLTableNode, columns: Sequence[Column]) -> None:
         table.SetColumnType(column.name, content.GetColumnByName(column.name).GetDataType())
         table.SetColumnUnitLabel(column.name, column.unit)
         table.SetColumnDescription(column.name, column.description)
-    table.SetUseColumnNameAsColumnHeader(True)
+        table.SetColumnTitle(column.name, column.title)
+    table.SetUseColumnTitleAsColumnHeader(True)
     table.EndModify(was_modifying)
 
 

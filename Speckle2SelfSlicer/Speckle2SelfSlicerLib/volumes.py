@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,12 +13,14 @@ from Speckle2SelfLogic.errors import SettingsError, UnsupportedImageError
 from Speckle2SelfLogic.image import Calibration, Pixels, Provenance, UltrasoundImage
 
 if TYPE_CHECKING:
-    from slicer import vtkMRMLNode, vtkMRMLVolumeNode
+    from slicer import vtkMRMLNode, vtkMRMLVolumeDisplayNode, vtkMRMLVolumeNode
 
 SUPPORTED_CLASSES = ("vtkMRMLScalarVolumeNode", "vtkMRMLVectorVolumeNode", "vtkMRMLStreamingVolumeNode")
 LPS_FROM_RAS = np.diag((-1.0, -1.0, 1.0))
 UNCALIBRATED_SPACING_MM = (1.0, 1.0)
 METHOD_ATTRIBUTE = "Speckle2Self.Method"
+BYTES_PER_STEP = 16 * 2**20
+"""Bytes that are copied at once on the main thread."""
 
 
 def why_unsupported(volume: vtkMRMLVolumeNode | None) -> str:
@@ -36,11 +38,12 @@ def why_unsupported(volume: vtkMRMLVolumeNode | None) -> str:
     return ""
 
 
-def image_from_volume(volume: vtkMRMLVolumeNode) -> UltrasoundImage:
-    """Copy a volume into an image of axes ``"ZYX"`` or ``"ZYXC"``.
+def image_from_volume(volume: vtkMRMLVolumeNode, window_zyx: tuple[slice, ...] = ()) -> UltrasoundImage:
+    """Copy a volume, or a part of its pixels, into an image of axes ``"ZYX"`` or ``"ZYXC"``.
 
-    Spacing, origin and direction are the node's own in LPS (ITK's convention, row-major), without its parent
-    transform. An in-plane spacing of exactly 1 mm counts as uncalibrated, since Slicer gives it to uncalibrated images.
+    Spacing, origin and direction are those of the whole volume, in LPS (ITK's convention, row-major), without its
+    parent transform. An in-plane spacing of exactly 1 mm counts as uncalibrated, since Slicer gives it to uncalibrated
+    images.
 
     Raises
     ------
@@ -49,13 +52,62 @@ def image_from_volume(volume: vtkMRMLVolumeNode) -> UltrasoundImage:
     """
     if obstacle := why_unsupported(volume):
         raise UnsupportedImageError(obstacle)
-    voxels = voxels_of(volume.GetImageData())
+    return _image_of(volume, voxels_of(volume.GetImageData())[window_zyx].copy())
+
+
+def read_volume(volume: vtkMRMLVolumeNode) -> Iterator[UltrasoundImage | None]:
+    """Copy a volume in steps that take milliseconds each; the last step gives the image. See `image_from_volume`.
+
+    Raises
+    ------
+    UnsupportedImageError
+        For what `why_unsupported` names, and if the volume gets other pixels meanwhile.
+    """
+    if obstacle := why_unsupported(volume):
+        raise UnsupportedImageError(obstacle)
+    image_data = volume.GetImageData()
+    pixels = np.empty_like(voxels_of(image_data))
+    for slab in _slabs(pixels):
+        if volume.GetImageData() is not image_data or voxels_of(image_data).shape != pixels.shape:
+            message = f"'{volume.GetName()}' got other pixels while it was read; stop what changes it and try again."
+            raise UnsupportedImageError(message)
+        pixels[slab] = voxels_of(image_data)[slab]
+        yield None
+    yield _image_of(volume, pixels)
+
+
+def filled_image(pixels: Pixels, like: vtk.vtkImageData) -> Iterator[vtk.vtkImageData | None]:
+    """Make a VTK image of the extent and scalar type of another one, in steps that take milliseconds each.
+
+    Parameters
+    ----------
+    pixels
+        Array (Z, Y, X[, C]) of that image's shape.
+    like
+        The other image.
+    """
+    image_data = vtk.vtkImageData()
+    image_data.SetExtent(like.GetExtent())
+    image_data.AllocateScalars(like.GetScalarType(), like.GetNumberOfScalarComponents())
+    for slab in _slabs(pixels):
+        voxels_of(image_data)[slab] = pixels[slab]
+        yield None
+    yield image_data
+
+
+def _slabs(pixels: Pixels) -> Iterator[slice]:
+    """Return slices along the first axis that together are the array, each of `BYTES_PER_STEP` at most if possible."""
+    step = max(1, BYTES_PER_STEP * len(pixels) // max(pixels.nbytes, 1))
+    return (slice(start, start + step) for start in range(0, len(pixels), step))
+
+
+def _image_of(volume: vtkMRMLVolumeNode, pixels: Pixels) -> UltrasoundImage:
     ijk_to_ras = vtk.vtkMatrix4x4()
     volume.GetIJKToRASDirectionMatrix(ijk_to_ras)
     direction_ras = [[ijk_to_ras.GetElement(row, column) for column in range(3)] for row in range(3)]
     return UltrasoundImage(
-        voxels.copy(),
-        "ZYX" if voxels.ndim == 3 else "ZYXC",
+        pixels,
+        "ZYX" if pixels.ndim == 3 else "ZYXC",
         spacing_mm=volume.GetSpacing(),
         origin_mm=tuple(LPS_FROM_RAS @ volume.GetOrigin()),
         direction=tuple((LPS_FROM_RAS @ direction_ras).ravel()),
@@ -101,26 +153,25 @@ def check_output(source: vtkMRMLVolumeNode, output: vtkMRMLVolumeNode | None) ->
 
 
 def write_volume(
-    image: UltrasoundImage,
+    image_data: vtk.vtkImageData,
     source: vtkMRMLVolumeNode,
     output: vtkMRMLVolumeNode | None = None,
     attributes: Mapping[str, str] | None = None,
     name: str | None = None,
 ) -> vtkMRMLVolumeNode:
-    """Write the pixels of an image, made from a source volume, into a volume with all of the source's geometry.
+    """Put pixels that were made from a source volume into a volume with all of the source's geometry.
 
-    IJKToRAS, parent transform, data type, window/level and colour table are the source's. The source's attributes are
-    not copied: the result must not pass for the DICOM instances that the source was read from.
+    IJKToRAS, parent transform, window/level and colour table are the source's. The source's attributes are not copied:
+    the result must not pass for the DICOM instances that the source was read from.
 
     Parameters
     ----------
-    image
-        Pixels of the source's shape and type.
+    image_data
+        Pixels of the source's extent and type (see `filled_image`).
     source
-        The volume that the image was made from.
+        The volume that they were made from.
     output
-        The volume to fill; left out: a new one named "<source> (Speckle2Self)" in the scene of the source, beside it
-        in the subject hierarchy.
+        The volume to fill; left out: a new one in the scene of the source, beside it in the subject hierarchy.
     attributes
         Node attributes to set on the output.
     name
@@ -132,19 +183,19 @@ def write_volume(
         If `check_output` objects.
     """
     check_output(source, output)
-    scene, is_new = source.GetScene(), output is None
+    scene = source.GetScene()
     if output is None:
         output = scene.CreateNodeByClass(output_class(source))
         output.UnRegister(None)  # the scene owns it from here on
         output.SetName(scene.GenerateUniqueName(name or result_name(source)))
-    fill_like(output, image.pixels, source)
+        scene.AddNode(output)
+        place_beside(output, source)
+    output.SetIJKToRASMatrix(ijk_to_ras_of(source))
     output.SetAndObserveTransformNodeID(source.GetTransformNodeID())
     for attribute, value in (attributes or {}).items():
         output.SetAttribute(attribute, value)
-    if is_new:
-        scene.AddNode(output)
-        place_beside(output, source)
     show_alike(source, output)
+    output.SetAndObserveImageData(image_data)
     return output
 
 
@@ -223,17 +274,40 @@ def voxels_of(image_data: vtk.vtkImageData) -> Pixels:
 
 
 def show_alike(source: vtkMRMLVolumeNode, output: vtkMRMLVolumeNode) -> None:
-    """Give the output the window/level and colours of the source, fixed, so that both can be compared."""
-    output.CreateDefaultDisplayNodes()
-    shown, display = source.GetDisplayNode(), output.GetDisplayNode()
+    """Give the output the window/level and colours of the source, fixed, so that both can be compared.
+
+    Done before the output gets its pixels, so that no automatic level is computed for them, which takes seconds for
+    large volumes.
+    """
+    shown = source.GetDisplayNode()
     if shown is None:
+        output.CreateDefaultDisplayNodes()
         return
-    if shown.GetClassName() == display.GetClassName():
-        display.CopyContent(shown)
+    display = output.GetDisplayNode()
+    if display is None:
+        display = output.GetScene().CreateNodeByClass(_display_class(output))
+        display.UnRegister(None)
+        _copy_levels(shown, display)
+        output.GetScene().AddNode(display)
+        output.SetAndObserveDisplayNodeID(display.GetID())
+    else:
+        _copy_levels(shown, display)
     if shown.GetColorNodeID():  # RGB volumes have none
         display.SetAndObserveColorNodeID(shown.GetColorNodeID())
+
+
+def _display_class(volume: vtkMRMLVolumeNode) -> str:
+    kind = "Vector" if volume.IsA("vtkMRMLVectorVolumeNode") else "Scalar"
+    return f"vtkMRML{kind}VolumeDisplayNode"
+
+
+def _copy_levels(shown: vtkMRMLVolumeDisplayNode, display: vtkMRMLVolumeDisplayNode) -> None:
+    window, level = shown.GetWindow(), shown.GetLevel()
     display.SetAutoWindowLevel(False)
-    display.SetWindowLevel(shown.GetWindow(), shown.GetLevel())
+    if shown.GetClassName() == display.GetClassName():
+        display.CopyContent(shown)
+        display.SetAutoWindowLevel(False)
+    display.SetWindowLevel(window, level)
 
 
 def is_calibrated(volume: vtkMRMLVolumeNode) -> bool:

@@ -109,6 +109,7 @@ def test_restore_leaves_no_helper_nodes_and_empty_views(compare, modes, a_scene,
         assert count == first_count
         assert [volumes_in(name) for name in OWN_VIEWS] == [(None, None, None)] * 3
         assert not an_application.composite(ORIGINAL).GetLinkedControl()
+        assert list(an_application.layout_node.GetAttributeNames()) == []
     names = [a_scene.GetNthNode(number).GetName() for number in range(count)]
     assert not [name for name in names if "swipe" in name or "residual" in name]
 
