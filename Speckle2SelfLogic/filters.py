@@ -264,6 +264,8 @@ class ClassicalFilter:
     """``f(frame_yx, **parameters)``."""
     parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Every parameter of the function with the value that it will get; read-only."""
+    packages: tuple[str, ...] = ()
+    """Packages of PyPI that the function needs beside those of the core."""
 
     def __post_init__(self) -> None:
         defaults = {
@@ -277,7 +279,14 @@ class ClassicalFilter:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A mapping proxy cannot be pickled, and other processes need the filter too.
-        return type(self), (self.name, self.title, self.citation, self.function, dict(self.parameters))
+        return type(self), (
+            self.name,
+            self.title,
+            self.citation,
+            self.function,
+            dict(self.parameters),
+            self.packages,
+        )
 
     def despeckle(self, frames_nyx: Frame) -> Frame:
         """Despeckle a stack frame by frame.
@@ -319,7 +328,9 @@ FILTERS: Mapping[str, ClassicalFilter] = _table(
         ClassicalFilter(
             "srad", "Speckle reducing anisotropic diffusion", "Yu and Acton, IEEE TIP 11(11):1260-1270, 2002", srad
         ),
-        ClassicalFilter("nlm", "Non-local means", "Buades et al., CVPR 2:60-65, 2005", non_local_means),
+        ClassicalFilter(
+            "nlm", "Non-local means", "Buades et al., CVPR 2:60-65, 2005", non_local_means, packages=("scikit-image",)
+        ),
         ClassicalFilter(
             "obnlm", "Optimised Bayesian non-local means", "Coupe et al., IEEE TIP 18(10):2221-2229, 2009", obnlm
         ),
@@ -328,8 +339,15 @@ FILTERS: Mapping[str, ClassicalFilter] = _table(
             "Total variation",
             "Rudin et al., Physica D 60:259-268, 1992; Chambolle, J. Math. Imaging Vis. 20:89-97, 2004",
             total_variation,
+            packages=("scikit-image",),
         ),
-        ClassicalFilter("wavelet", "Wavelet BayesShrink", "Chang et al., IEEE TIP 9(9):1532-1546, 2000", wavelet),
+        ClassicalFilter(
+            "wavelet",
+            "Wavelet BayesShrink",
+            "Chang et al., IEEE TIP 9(9):1532-1546, 2000",
+            wavelet,
+            packages=("scikit-image", "PyWavelets"),
+        ),
         ClassicalFilter(
             "curvature",
             "Curvature anisotropic diffusion",

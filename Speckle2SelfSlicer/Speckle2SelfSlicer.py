@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import TYPE_CHECKING
 
@@ -126,7 +127,7 @@ class Speckle2SelfSlicerLogic(ScriptedLoadableModuleLogic):
             volume, how, outputVolume, wholeSequence or sequence is not None, sliceAxis, region, segmentID
         )
         if interactive:
-            self.engine.prepare(how, ask=slicer.util.confirmOkCancelDisplay)
+            self.engine.prepare(how, slicer.util.confirmOkCancelDisplay, logging.info)
         output = self.engine.start(request).finish(slicer.app.processEvents if interactive else None)
         return output if sequence is None else cine_of(output).sequence
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from Speckle2SelfSlicerLib.installation import ensure_torch
+from Speckle2SelfSlicerLib.installation import ensure_packages, ensure_torch
 from Speckle2SelfSlicerLib.live import LiveDespeckler
-from Speckle2SelfSlicerLib.methods import MethodStore, needs_torch
+from Speckle2SelfSlicerLib.methods import MethodStore, needs_torch, packages_for
 from Speckle2SelfSlicerLib.preview import Preview
 from Speckle2SelfSlicerLib.quality import FiguresJob, FramePairs, figures_over_frames
 from Speckle2SelfSlicerLib.request import DespeckleRequest, MethodRequest
@@ -25,18 +25,27 @@ class Engine:
         self._methods = MethodStore()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="Speckle2Self")
 
-    def prepare(
-        self, how: MethodRequest, ask: Callable[[str], bool], tell: Callable[[str], None] | None = None
-    ) -> None:
-        """Install PyTorch if a method needs it and it is missing or broken, after asking.
+    def prepare(self, how: MethodRequest, ask: Callable[[str], bool], tell: Callable[[str], None]) -> None:
+        """Install what a method needs and Slicer lacks (PyTorch, scikit-image), after asking.
+
+        Parameters
+        ----------
+        how
+            The method.
+        ask
+            Shows a question and returns whether the user agrees.
+        tell
+            Takes a sentence about what is going on.
 
         Raises
         ------
         Speckle2SelfError
-            If it cannot be installed or the user declined.
+            If it cannot be installed, or the user declined.
         """
         if needs_torch(how.method):
-            ensure_torch(ask, tell or (lambda _sentence: None))
+            ensure_torch(ask, tell)
+        else:
+            ensure_packages(packages_for(how.method), ask, tell)
 
     def start(self, request: DespeckleRequest) -> DespeckleRun:
         """Return a run that `DespeckleRun.advance` or `DespeckleRun.finish` carries on."""

@@ -9,7 +9,7 @@ import logging
 import shutil
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -90,6 +90,49 @@ def ensure_torch(ask: Callable[[str], bool], tell: Callable[[str], None] = loggi
     tell(_("Installing PyTorch. This takes minutes, in which Slicer does not answer..."))
     _install(logic)
     tell(_("PyTorch is installed."))
+
+
+def missing_packages(packages: Sequence[str]) -> list[str]:
+    """Return those of some packages of PyPI that are not installed."""
+    missing = []
+    for package in packages:
+        try:
+            importlib.metadata.distribution(package)
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(package)
+    return missing
+
+
+def ensure_packages(
+    packages: Sequence[str], ask: Callable[[str], bool], tell: Callable[[str], None] = logging.info
+) -> None:
+    """Install small packages that a classical filter needs, after asking. Must be called on the main thread.
+
+    Raises
+    ------
+    InstallationError
+        If they cannot be installed.
+    CancelledError
+        If the user declines.
+    """
+    missing = missing_packages(packages)
+    if not missing:
+        return
+    names = ", ".join(missing)
+    if not ask(_("This filter needs the Python package {names} (about 20 MB). Install it now?").format(names=names)):
+        message = _("{names} was not installed, because you declined: choose another method.").format(names=names)
+        raise CancelledError(message)
+    tell(_("Installing {names}...").format(names=names))
+    try:
+        from slicer.util import pip_install
+
+        pip_install(" ".join(missing))
+    except Exception as error:  # of pip or of the network
+        message = _(
+            "{names} could not be installed ({reason}): check the internet connection, or choose another method."
+        ).format(names=names, reason=_reason(error))
+        raise InstallationError(message) from error
+    importlib.invalidate_caches()
 
 
 def check_torch() -> None:

@@ -14,6 +14,7 @@ from Speckle2SelfLogic.filters import FILTERS
 from Speckle2SelfLogic.methods import load_method
 from Speckle2SelfLogic.runtime import FrameDespeckler, NetworkDespeckler
 from Speckle2SelfLogic.weights import DEFAULT_MODEL, find_model, list_models
+from Speckle2SelfSlicerLib.installation import unusable
 from Speckle2SelfSlicerLib.request import DespeckleRequest, MethodRequest
 from Speckle2SelfSlicerLib.torch_loading import torch_without_stalls
 from Speckle2SelfSlicerLib.volumes import METHOD_ATTRIBUTE
@@ -44,6 +45,11 @@ def describe_method(name: str) -> str:
         return FILTERS[name].citation
     card = find_model(name)
     return f"{card.intended_use} {card.licence}. SHA-256 {card.sha256[:12]}."
+
+
+def packages_for(method: str | FrameDespeckler) -> tuple[str, ...]:
+    """Return the packages of PyPI that a filter needs and Slicer does not have by itself."""
+    return FILTERS[method].packages if isinstance(method, str) and method in FILTERS else ()
 
 
 class MethodStore:
@@ -87,6 +93,8 @@ def _load(name_or_path: str, device: str) -> FrameDespeckler:
             "with the extension 'PyTorch' (module 'PyTorch Utils'), or choose a classical filter such as 'median'."
         )
         raise SettingsError(message) from error
+    except (ImportError, OSError) as error:  # libraries that are damaged, or of another version
+        raise unusable(str(error).splitlines()[0][:160]) from error
 
 
 def record(report: DenoiseReport, request: DespeckleRequest, method: FrameDespeckler) -> dict[str, str]:

@@ -227,7 +227,6 @@ def _sampled(volume: vtkMRMLVolumeNode, places_ras: Points) -> Values:
     voxels = voxels_of(volume.GetImageData())
     last = np.array(voxels.shape[:3]) - 1
     is_inside = ((kji >= -0.5 - ROUNDING) & (kji <= last + 0.5 + ROUNDING)).all(axis=1)
-    kji = np.clip(kji, 0, last)
     channels = [voxels] if voxels.ndim == 3 else [voxels[..., channel] for channel in range(3)]
     sampled = [ndimage.map_coordinates(each, kji.T, np.float64, order=1, mode="nearest") for each in channels]
     grey = sampled[0] if len(sampled) == 1 else luminance(np.stack(sampled, axis=-1))

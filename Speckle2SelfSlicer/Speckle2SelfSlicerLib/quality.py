@@ -250,7 +250,10 @@ def _flicker(greys: Sequence[tuple[Float32, Float32]]) -> FlickerFigures:
 
 
 def _result_of(task: Future[Any], progress: tuple[int, int]) -> Iterator[Any]:
-    while not task.done():
-        wait([task], timeout=WAIT_S)
-        yield progress
-    return task.result()
+    try:
+        while not task.done():
+            wait([task], timeout=WAIT_S)
+            yield progress
+        return task.result()
+    finally:
+        task.cancel()  # of a job that was cancelled: the thread may be busy with something else yet

@@ -302,12 +302,15 @@ def _display_class(volume: vtkMRMLVolumeNode) -> str:
 
 
 def _copy_levels(shown: vtkMRMLVolumeDisplayNode, display: vtkMRMLVolumeDisplayNode) -> None:
-    window, level = shown.GetWindow(), shown.GetLevel()
+    """Copy how grey is shown. `CopyContent` would do so too, but first looks through all pixels of the source."""
     display.SetAutoWindowLevel(False)
-    if shown.GetClassName() == display.GetClassName():
-        display.CopyContent(shown)
-        display.SetAutoWindowLevel(False)
-    display.SetWindowLevel(window, level)
+    display.SetAutoThreshold(False)
+    display.SetInterpolate(shown.GetInterpolate())
+    display.SetThreshold(shown.GetLowerThreshold(), shown.GetUpperThreshold())
+    display.SetApplyThreshold(shown.GetApplyThreshold())
+    if hasattr(shown, "GetInvertDisplayScalarRange"):
+        display.SetInvertDisplayScalarRange(shown.GetInvertDisplayScalarRange())
+    display.SetWindowLevel(shown.GetWindow(), shown.GetLevel())
 
 
 def is_calibrated(volume: vtkMRMLVolumeNode) -> bool:

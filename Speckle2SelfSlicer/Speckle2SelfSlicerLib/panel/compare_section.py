@@ -9,6 +9,7 @@ import slicer
 
 from Speckle2SelfSlicerLib.compare import CompareMode, Comparison
 from Speckle2SelfSlicerLib.results import input_of
+from Speckle2SelfSlicerLib.slice_views import register_layouts
 from Speckle2SelfSlicerLib.texts import tr as _
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ class CompareSection:
         self._panel = panel
         self._comparison: Comparison | None = None
         self._pair: tuple[slicer.vtkMRMLVolumeNode, slicer.vtkMRMLVolumeNode] | None = None
+        self._is_stale = False
+        if slicer.app.layoutManager() is not None:  # a scene that was saved while comparing finds its layout
+            register_layouts(_layout_node())
         ui = panel.ui
         self._buttons = {
             CompareMode.SIDE_BY_SIDE: ui.sideBySideButton,
@@ -72,12 +76,15 @@ class CompareSection:
                 self.show(CompareMode.FLIP)
             return
         shows_despeckled = self._comparison.flip()
+        if self._comparison.mode in (CompareMode.FADE, CompareMode.SWIPE):
+            self._panel.ui.fractionSlider.value = self._comparison.fraction
         self._panel.show(_("Despeckled") if shows_despeckled else _("Original"))
 
     def follow(self) -> None:
-        """Take up that the input shows another frame."""
+        """Take up soon that the input shows another frame: the proxies of a browser change one after the other."""
         if self._comparison is not None and self._comparison.mode is not None:
-            self._comparison.refresh()
+            self._is_stale = True
+            self._panel.wake()
 
     def restore(self) -> None:
         """Bring back the layout and volumes from before."""
@@ -91,7 +98,13 @@ class CompareSection:
         self.restore()
 
     def tick(self) -> bool:
-        """Nothing runs here."""
+        """Bring residual and swipe up to the frame in view."""
+        if self._is_stale and self._comparison is not None:
+            self._is_stale = False
+            try:
+                self._comparison.refresh()
+            except Exception as error:
+                self._panel.fail(error)
         return False
 
     def refresh(self) -> None:
@@ -123,13 +136,16 @@ class CompareSection:
         if self._comparison is not None and pair == self._pair:
             return self._comparison
         self.restore()
-        manager = slicer.app.layoutManager()
-        layout_node = None if manager is None else manager.layoutLogic().GetLayoutNode()
         axis = self._panel.request().axis
-        self._comparison = Comparison(*pair, slicer.app.applicationLogic(), layout_node, axis)
+        self._comparison = Comparison(*pair, slicer.app.applicationLogic(), _layout_node(), axis)
         self._pair = pair
         return self._comparison
 
     def _on_fraction(self, fraction: float) -> None:
         if self._comparison is not None and self._comparison.mode is not None:
             self._comparison.set_fraction(fraction)
+
+
+def _layout_node() -> slicer.vtkMRMLLayoutNode | None:
+    manager = slicer.app.layoutManager()
+    return None if manager is None else manager.layoutLogic().GetLayoutNode()

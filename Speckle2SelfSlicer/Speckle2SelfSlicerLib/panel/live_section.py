@@ -74,7 +74,7 @@ class LiveSection:
             return
         try:
             how = panel.method.how()
-            panel.engine.prepare(how, ask=slicer.util.confirmOkCancelDisplay, tell=panel.say)
+            panel.engine.prepare(how, ask=panel.ask, tell=panel.announce)
             self._live = panel.engine.live(panel.volume, how)
         except Exception as error:
             panel.fail(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from Speckle2SelfLogic.weights import DEFAULT_MODEL
+from Speckle2SelfSlicerLib.installation import device_hint
 from Speckle2SelfSlicerLib.methods import describe_method, method_titles
 from Speckle2SelfSlicerLib.panel.labels import set_text
 from Speckle2SelfSlicerLib.panel.segment_choice import SegmentChoice
@@ -32,6 +33,7 @@ class MethodSection:
         for name, title in {**method_titles(), FROM_FILE: _("Network from a file of weights...")}.items():
             combo.addItem(title, name)
         combo.connect("currentIndexChanged(int)", self._on_method)
+        panel.ui.deviceComboBox.toolTip = _("Where networks run.") + " " + device_hint()
 
     def how(self) -> MethodRequest:
         """Return the method that the panel asks for."""

@@ -141,6 +141,15 @@ class Panel(VTKObservationMixin):
         """Show a sentence below Apply, for the moment."""
         set_text(self.ui.messageLabel, sentence)
 
+    def ask(self, question: str) -> bool:
+        """Ask in a window; the answer is no where nobody can answer, as in automatic tests."""
+        return not slicer.app.testingEnabled() and bool(slicer.util.confirmOkCancelDisplay(question))
+
+    def announce(self, sentence: str) -> None:
+        """Say something that must be seen before the window stands still."""
+        self.say(sentence)
+        slicer.app.processEvents()
+
     def fail(self, error: BaseException) -> None:
         """Say what went wrong, in one sentence."""
         self.say(explain(error))

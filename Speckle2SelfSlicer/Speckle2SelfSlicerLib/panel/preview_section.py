@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import slicer
 
-from Speckle2SelfSlicerLib.installation import TorchState, torch_state
+from Speckle2SelfSlicerLib.installation import TorchState, missing_packages, torch_state
 from Speckle2SelfSlicerLib.layers import ForegroundOverlay, first_view
-from Speckle2SelfSlicerLib.methods import needs_torch
+from Speckle2SelfSlicerLib.methods import needs_torch, packages_for
 from Speckle2SelfSlicerLib.planes import slice_shown
 from Speckle2SelfSlicerLib.status import explain
 from Speckle2SelfSlicerLib.texts import tr as _
@@ -92,6 +92,11 @@ class PreviewSection:
         obstacle = why_unsupported(panel.volume) or panel.method.why_not()
         if obstacle:
             return obstacle
-        if needs_torch(panel.method.how().method) and torch_state() is not TorchState.READY:
+        method = panel.method.how().method
+        if needs_torch(method) and torch_state() is not TorchState.READY:
             return _("The preview of this method needs PyTorch: press Apply once to install it.")
+        if missing := missing_packages(packages_for(method)):
+            return _("The preview of this method needs {names}: press Apply once to install it.").format(
+                names=", ".join(missing)
+            )
         return ""

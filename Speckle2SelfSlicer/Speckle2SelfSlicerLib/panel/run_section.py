@@ -39,7 +39,7 @@ class RunSection:
         panel.preview.stop()
         try:
             request = panel.request()
-            panel.engine.prepare(request.how, ask=slicer.util.confirmOkCancelDisplay, tell=panel.say)
+            panel.engine.prepare(request.how, ask=panel.ask, tell=panel.announce)
             self._run = panel.engine.start(request)
         except Exception as error:
             panel.fail(error)
