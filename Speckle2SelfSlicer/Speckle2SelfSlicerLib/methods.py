@@ -97,8 +97,10 @@ def _load(name_or_path: str, device: str) -> FrameDespeckler:
         raise unusable(str(error).splitlines()[0][:160]) from error
 
 
-def record(report: DenoiseReport, request: DespeckleRequest, method: FrameDespeckler) -> dict[str, str]:
-    """Return what the output should say about its making, as node attributes."""
+def record(
+    report: DenoiseReport, request: DespeckleRequest, method: FrameDespeckler, unit: str = "slice"
+) -> dict[str, str]:
+    """Return what the output should say about its making, as node attributes; see `summary` for the unit."""
     is_network = isinstance(method, NetworkDespeckler)
     region = request.region.GetName() if request.region is not None else ""
     return {
@@ -112,21 +114,21 @@ def record(report: DenoiseReport, request: DespeckleRequest, method: FrameDespec
         "Speckle2Self.KeepOverlays": str(request.how.keep_overlays),
         "Speckle2Self.Region": f"{region} {request.segment_id}".strip(),
         "Speckle2Self.Input": request.volume.GetName(),
-        SUMMARY_ATTRIBUTE: summary(report),
+        SUMMARY_ATTRIBUTE: summary(report, unit),
         "Speckle2Self.Version": __version__,
         "Speckle2Self.Notice": RESEARCH_USE,
     }
 
 
-def summary(report: DenoiseReport) -> str:
-    """Return in sentences what was done, what was left alone and why."""
-    unit = "slice" if report.frames == 1 else "slices"
-    sentences = [f"{report.processed} of {report.frames} {unit} despeckled in {report.seconds:.1f} s."]
+def summary(report: DenoiseReport, unit: str = "slice") -> str:
+    """Return in sentences what was done, what was left alone and why; a unit is a ``"slice"`` or a ``"frame"``."""
+    units = unit if report.frames == 1 else f"{unit}s"
+    sentences = [f"{report.processed} of {report.frames} {units} despeckled in {report.seconds:.1f} s."]
     skipped = [frame for frame in report.skipped if frame.reason != OUTSIDE_REGION]
     if outside := len(report.skipped) - len(skipped):
         sentences.append(f"{outside} outside the region.")
     if skipped:
-        sentences.append(f"{len(skipped)} left unchanged, the first (slice {skipped[0].frame}): {skipped[0].reason}.")
+        sentences.append(f"{len(skipped)} left unchanged, the first ({unit} {skipped[0].frame}): {skipped[0].reason}.")
     return " ".join([*sentences, *report.messages])
 
 

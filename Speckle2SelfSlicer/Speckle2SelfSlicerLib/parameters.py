@@ -65,6 +65,7 @@ class Speckle2SelfParameters:
     region, segment - where the volume may change; none: everywhere
     fraction - fade and swipe position of the comparison
     qualityRegion, qualitySegment - what the quality figures are about; none: the frame
+    tissueRegion, tissueSegment - homogeneous tissue to contrast it with; none: no contrast figures
     profileLine - line across a wall
     """
 
@@ -82,4 +83,6 @@ class Speckle2SelfParameters:
     fraction: Annotated[float, WithinRange(0, 1)] = 0.5
     qualityRegion: Region
     qualitySegment: str
+    tissueRegion: Region
+    tissueSegment: str
     profileLine: ProfileLine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -206,13 +207,28 @@ def _converted(
 
 def _box_mask(roi: vtkMRMLMarkupsROINode, region_from_ijk: Matrix, extent: tuple[int, ...]) -> Mask:
     box_from_ijk = np.linalg.inv(_matrix(roi.GetObjectToNodeMatrix())) @ region_from_ijk
-    i, j, k = (np.arange(first, last + 1) for first, last in zip(extent[::2], extent[1::2], strict=True))
-    inside = np.ones((k.size, j.size, i.size), bool)
-    for row, size_mm in zip(box_from_ijk[:3], roi.GetSize(), strict=True):
-        in_plane = row[0] * i + row[1] * j[:, None] + row[3]
-        for number in range(k.size):  # slice by slice, since coordinates take eight times the memory of voxels
-            inside[number] &= np.abs(in_plane + row[2] * k[number]) <= size_mm / 2 + ON_THE_FACE_MM
+    firsts, lasts = np.array(extent[::2]), np.array(extent[1::2])
+    inside = np.zeros((lasts - firsts + 1)[::-1], bool)
+    lowest, highest = _reach_ijk(box_from_ijk, roi.GetSize())
+    starts, stops = np.maximum(lowest, firsts), np.minimum(highest, lasts) + 1
+    if (starts < stops).all():
+        i, j, k = (np.arange(start, stop) for start, stop in zip(starts, stops, strict=True))
+        part = np.ones((k.size, j.size, i.size), bool)
+        for row, size_mm in zip(box_from_ijk[:3], roi.GetSize(), strict=True):
+            in_plane = row[0] * i + row[1] * j[:, None] + row[3]
+            for number in range(k.size):  # slice by slice, since coordinates take eight times the memory of voxels
+                part[number] &= np.abs(in_plane + row[2] * k[number]) <= size_mm / 2 + ON_THE_FACE_MM
+        place = tuple(slice(start, stop) for start, stop in zip(starts - firsts, stops - firsts, strict=True))
+        inside[place[::-1]] = part
     return ~inside if roi.GetInsideOut() else inside
+
+
+def _reach_ijk(box_from_ijk: Matrix, size_mm: tuple[float, float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lowest and the highest voxel indices (I, J, K) that a box may hold."""
+    half_mm = np.array(size_mm) / 2 + ON_THE_FACE_MM
+    corners = np.array([[*(half_mm * signs), 1] for signs in itertools.product((-1, 1), repeat=3)])
+    corners_ijk = (np.linalg.inv(box_from_ijk) @ corners.T)[:3]
+    return np.floor(corners_ijk.min(axis=1)).astype(int), np.ceil(corners_ijk.max(axis=1)).astype(int)
 
 
 def _matrix(matrix: vtk.vtkMatrix4x4) -> Matrix:

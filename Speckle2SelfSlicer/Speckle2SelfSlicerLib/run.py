@@ -142,7 +142,8 @@ class DespeckleRun:
         work = self._thread.submit(self._despeckle, image, region)
         despeckled, method = yield from self._result_of(work)
         self.state = RunState.WRITING
-        attributes = record(despeckled.report, self.request, method)
+        unit = "slice" if self._cine is None else "frame"
+        attributes = record(despeckled.report, self.request, method, unit)
         self._check_still_wanted()
         yield from self._write(despeckled.image, attributes)
         link_result(self.output, self.request.volume)

@@ -1,5 +1,6 @@
 """PyTorch missing, whole, half installed and repaired, on real folders with a stand-in for the extension "PyTorch"."""
 
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -350,13 +351,47 @@ def test_a_folder_that_cannot_be_removed_is_named(installation, site_packages, a
 
 def test_the_installed_pytorch_is_ready_and_works():
     pytest.importorskip("torch")
-    sys.path.insert(0, str(MODULE_FOLDER))
-    try:
-        from Speckle2SelfSlicerLib.installation import TorchState, check_torch, torch_state
-    finally:
-        sys.path.remove(str(MODULE_FOLDER))
-    assert torch_state() is TorchState.READY
-    check_torch()
+    script = (
+        "import sys; sys.path[:0] = sys.argv[1:]; from Speckle2SelfSlicerLib import installation as it;"
+        "it.check_torch(); print(it.torch_state().name)"
+    )  # in a process of its own, since torch cannot be imported twice
+    command = [sys.executable, "-c", script, str(MODULE_FOLDER), str(ROOT)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "READY"
+
+
+def test_packages_of_filters_are_installed_after_asking(installation, site_packages, monkeypatch):
+    asked, installed = [], []
+
+    def pip_install(names):
+        installed.append(names)
+
+    def ask(question):
+        asked.append(question)
+        return len(asked) > 1
+
+    monkeypatch.setattr(sys.modules["slicer.util"], "pip_install", pip_install, raising=False)
+    record = site_packages / "scikit_image-0.26.0.dist-info"
+    record.mkdir()
+    (record / "METADATA").write_text("Metadata-Version: 2.1\nName: scikit-image\nVersion: 0.26.0\n")
+    packages = ("scikit-image", "PyWavelets")
+    assert installation.missing_packages(packages) == ["PyWavelets"]
+    with pytest.raises(CancelledError, match="PyWavelets was not installed, because you declined"):
+        installation.ensure_packages(packages, ask)
+    installation.ensure_packages(packages, ask)
+    installation.ensure_packages(("scikit-image",), ask)  # is there: nothing is asked
+    assert (len(asked), installed) == (2, ["PyWavelets"])
+
+
+def test_a_package_that_cannot_be_installed_is_one_sentence(installation, monkeypatch):
+    def pip_install(_names):
+        message = "Command failed\nwith a long log"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(sys.modules["slicer.util"], "pip_install", pip_install, raising=False)
+    with pytest.raises(
+        installation.InstallationError, match=r"^scikit-image could not be installed \(Command failed\)"
+    ):
+        installation.ensure_packages(("scikit-image",), lambda _question: True)
 
 
 @pytest.mark.parametrize(

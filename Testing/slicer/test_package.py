@@ -10,7 +10,7 @@ import pytest
 from Testing.slicer.descriptions import ROOT, cmake_variables, s4ext_values
 
 FOLDERS = {"Speckle2SelfLogic": "PACKAGE_PYTHON", "Speckle2SelfSlicer": "MODULE_PYTHON"}
-NOT_INSTALLED = "Resources/Screenshots/"  # shown on the pages about the extension only
+NOT_INSTALLED = ("Resources/Screenshots/", "README.md")  # pages about the extension
 INSTALLED = "lib/Slicer/qt-scripted-modules"
 TOOLS = ("cmake", "make", "cc", "c++")
 needs_cmake = pytest.mark.skipif(not all(map(shutil.which, TOOLS)), reason="needs CMake, make and a compiler")

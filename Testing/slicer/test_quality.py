@@ -140,11 +140,11 @@ def test_deep_pixels_are_measured_over_the_range_of_the_whole_original(the_quali
 
 
 def test_a_segment_of_the_scene_can_be_the_region(the_quality, the_module, a_scene):
-    from Speckle2SelfSlicerLib.frame_pairs import slice_pairs
+    from Speckle2SelfSlicerLib.regions import region_mask
 
     pair, before, after = add_tube()
     segmentation = add_segmentation(a_scene, {"Lumen": lumen(), "Tissue": tissue()}, SPACED)
-    pairs = slice_pairs(*pair, "z", segmentation, "Lumen")
+    pairs = pairs_of(pair, region=region_mask(segmentation, pair.original, "Lumen"))
     mask = lumen()[0]
     expected = compare_frames(
         before[0], after[0], data_range=255, spacing_mm=(0.2, 0.3), lumen_mask=mask, tissue_mask=mask

@@ -1,7 +1,5 @@
 """A dark tube in speckle, before and after, as volumes and as pairs of frames."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -16,10 +14,9 @@ CONTRAST = {"gcnr", "cnr"}
 
 def pairs_of(pair, axis="z", whole=False, **masks):
     """Return the pairs of frames of two volumes, with masks (Z, Y, X) as regions."""
-    from Speckle2SelfSlicerLib.frame_pairs import all_pairs, slice_pairs
+    from Speckle2SelfSlicerLib.frame_pairs import frame_pairs
 
-    made = (all_pairs if whole else slice_pairs)(*pair, axis)
-    return replace(made, **{name: np.moveaxis(mask, "zyx".index(axis), 0) for name, mask in masks.items()})
+    return frame_pairs(*pair, slice_axis=axis, whole_sequence=whole, **masks)
 
 
 def lumen(shape=SHAPE):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import slicer
-
 from Speckle2SelfSlicerLib.layers import show_in_all_views
 from Speckle2SelfSlicerLib.live import LiveDespeckler
 from Speckle2SelfSlicerLib.panel.labels import set_text

@@ -9,14 +9,14 @@ import qt
 import slicer
 
 from Speckle2SelfSlicerLib.charts import plot_over_frames
-from Speckle2SelfSlicerLib.frame_pairs import all_pairs, slice_pairs
+from Speckle2SelfSlicerLib.frame_pairs import are_cines, frame_pairs
 from Speckle2SelfSlicerLib.layers import first_view
 from Speckle2SelfSlicerLib.panel.charts_in_layout import show_chart
 from Speckle2SelfSlicerLib.panel.labels import set_text
 from Speckle2SelfSlicerLib.panel.segment_choice import SegmentChoice
 from Speckle2SelfSlicerLib.planes import slice_shown
 from Speckle2SelfSlicerLib.quality import FiguresJob, FiguresOverFrames
-from Speckle2SelfSlicerLib.regions import why_unusable
+from Speckle2SelfSlicerLib.regions import region_mask, why_unusable
 from Speckle2SelfSlicerLib.tables import figures_in, frames_table, quality_table, write_csv
 from Speckle2SelfSlicerLib.texts import tr as _
 
@@ -42,6 +42,7 @@ class QualitySection:
         self._latest: slicer.vtkMRMLTableNode | None = None
         ui = panel.ui
         self._segment = SegmentChoice(ui.qualitySegmentLabel, ui.qualitySegmentComboBox, self._on_segment)
+        self._tissue = SegmentChoice(ui.tissueSegmentLabel, ui.tissueSegmentComboBox, self._on_tissue)
         ui.measureButton.connect("clicked(bool)", lambda _checked=False: self.measure_slice())
         ui.measureAllButton.connect("clicked(bool)", lambda _checked=False: self.measure_all())
         ui.exportButton.connect("clicked(bool)", lambda _checked=False: self.export())
@@ -57,6 +58,7 @@ class QualitySection:
         if parameters is None:
             return
         self._segment.show(parameters.qualityRegion, parameters.qualitySegment)
+        self._tissue.show(parameters.tissueRegion, parameters.tissueSegment)
         obstacle = self._obstacle()
         ui.measureButton.enabled = not obstacle and not self.is_busy
         ui.measureAllButton.enabled = self.is_busy or not obstacle
@@ -125,24 +127,38 @@ class QualitySection:
         pair, parameters = self._panel.compare.pair(), self._panel.parameters
         if pair is None:
             return _("Press Apply first: there is no result of this input yet.")
-        if parameters.qualityRegion is not None:
-            return why_unusable(parameters.qualityRegion, parameters.qualitySegment, pair[0])
+        for region, segment_id in self._regions():
+            if region is not None and (obstacle := why_unusable(region, segment_id, pair[0])):
+                return obstacle
+        if parameters.tissueRegion is not None and parameters.qualityRegion is None:
+            return _("Choose a region, too, that the tissue is to be contrasted with.")
         return ""
+
+    def _regions(self) -> tuple[tuple[slicer.vtkMRMLNode | None, str], ...]:
+        """Return region and tissue, each with its segment."""
+        parameters = self._panel.parameters
+        chosen = (
+            (parameters.qualityRegion, parameters.qualitySegment),
+            (parameters.tissueRegion, parameters.tissueSegment),
+        )
+        return tuple(
+            (region, segment_id if region is not None and region.IsA("vtkMRMLSegmentationNode") else "")
+            for region, segment_id in chosen
+        )
 
     def _start(self, *, over_frames: bool) -> None:
         panel = self._panel
         original, result = panel.compare.pair()
-        region = panel.parameters.qualityRegion
-        segment_id = (
-            "" if region is None or not region.IsA("vtkMRMLSegmentationNode") else panel.parameters.qualitySegment
-        )
         axis = panel.request().axis
         try:
-            if over_frames:
-                pairs = all_pairs(original, result, axis, region, segment_id)
-            else:
-                number = slice_shown(original, axis, first_view(slicer.mrmlScene))
-                pairs = slice_pairs(original, result, axis, region, segment_id).only(number)
+            region, tissue = (
+                None if node is None else region_mask(node, original, segment_id)
+                for node, segment_id in self._regions()
+            )
+            whole = over_frames and are_cines(original, result)
+            pairs = frame_pairs(original, result, slice_axis=axis, whole_sequence=whole, region=region, tissue=tissue)
+            if not over_frames and len(pairs) > 1:
+                pairs = pairs.only(slice_shown(original, axis, first_view(slicer.mrmlScene)))
             self._job = panel.engine.measure(pairs)
         except Exception as error:
             panel.fail(error)
@@ -163,6 +179,10 @@ class QualitySection:
             sentence = _("Figures of {count} frames are in the table '{table}'.").format(
                 count=len(figures.frames), table=self._frames_table.GetName()
             )
+            if figures.flicker is not None:
+                sentence += " " + _("Flicker of brightness: {value:.2g}.").format(
+                    value=figures.flicker.output.brightness_flicker
+                )
         else:
             self._latest = self._slice_table = quality_table(self._original, figures.frames[0], table=self._slice_table)
             self._fill_view(self._slice_table)
@@ -189,6 +209,10 @@ class QualitySection:
                 view.setItem(number, column, item)
         view.resizeColumnsToContents()
         view.visible = True
+
+    def _on_tissue(self, segment_id: str) -> None:
+        if self._panel.parameters is not None:
+            self._panel.parameters.tissueSegment = segment_id
 
     def _on_segment(self, segment_id: str) -> None:
         if self._panel.parameters is not None:

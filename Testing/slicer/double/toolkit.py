@@ -10,7 +10,7 @@ from PySide6 import QtGui, QtWidgets
 
 from Testing.slicer.double import ctk_widgets, mrml_widgets
 from Testing.slicer.double.pythonqt import LIBRARIES, teach_manners
-from Testing.slicer.double.ui_files import UiLoader
+from Testing.slicer.double.ui_files import UiLoader, property_names
 
 FILE_DIALOGS = ("getOpenFileName", "getOpenFileNames", "getSaveFileName", "getExistingDirectory")
 MESSAGE_BOXES = ("question", "warning", "critical", "information", "about")
@@ -87,6 +87,8 @@ def make_modules() -> tuple[types.ModuleType, types.ModuleType]:
         qt.__dict__.update({name: getattr(library, name) for name in names})
     qt.QAction = QtGui.QAction
     qt.QUiLoader = UiLoader
-    UiLoader.custom_widgets = (*ctk_widgets.WIDGETS, *mrml_widgets.WIDGETS)
+    if not UiLoader.custom_widgets:
+        UiLoader.custom_widgets = (*ctk_widgets.WIDGETS, *mrml_widgets.WIDGETS)
+        UiLoader.properties.update(property_names(UiLoader.custom_widgets))
     ctk.__dict__.update({widget.__name__: widget for widget in ctk_widgets.WIDGETS})
     return qt, ctk

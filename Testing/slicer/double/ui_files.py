@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import ClassVar
 from xml.etree import ElementTree as ET
 
 from PySide6 import QtCore, QtUiTools, QtWidgets
 
 from Testing.slicer.double.pythonqt import LoadingUi, connect
 
+WIDGETS = tuple(
+    cls
+    for cls in (getattr(QtWidgets, name) for name in dir(QtWidgets))
+    if isinstance(cls, type) and issubclass(cls, QtWidgets.QWidget)
+)
 
-@functools.cache
-def property_names(cls: type) -> frozenset[str]:
-    """Return the Qt properties of a class. Looked up once: PySide may lose the meta-object of a class later."""
-    meta = cls.staticMetaObject
-    return frozenset(meta.property(number).name() for number in range(meta.propertyCount()))
+
+def property_names(classes: Iterable[type]) -> dict[str, frozenset[str]]:
+    """Return the Qt properties of classes by name. Early: PySide loses meta-objects once widgets were deleted."""
+    metas = {cls.__name__: cls.staticMetaObject for cls in classes}
+    return {
+        name: frozenset(meta.property(number).name() for number in range(meta.propertyCount()))
+        for name, meta in metas.items()
+    }
 
 
 class UiLoader(QtUiTools.QUiLoader):
     """`qt.QUiLoader`, which knows the custom widgets; a name or connection that does not exist raises."""
 
     custom_widgets: tuple[type, ...] = ()
+    properties: ClassVar[dict[str, frozenset[str]]] = property_names(WIDGETS)
 
     def load(self, device: QtCore.QIODevice | str, parent: QtWidgets.QWidget | None = None) -> QtWidgets.QWidget:
         """Return the widget that a .ui file describes."""
@@ -60,7 +70,7 @@ class UiLoader(QtUiTools.QUiLoader):
             for described in element.findall("property"):
                 name = described.get("name", "")
                 is_of_class = described.get("stdset") != "0" and name != "buddy"  # which is a word of the .ui format
-                if is_of_class and name not in property_names(cls):
+                if is_of_class and name not in self.properties[cls.__name__]:
                     message = f"{cls.__name__} has no property '{name}' ({element.get('name')} in the .ui file)"
                     raise AttributeError(message)
                 names = described.findtext("set") or described.findtext("enum")
