@@ -1,5 +1,6 @@
 """PyTorch missing, whole, half installed and repaired, on real folders with a stand-in for the extension "PyTorch"."""
 
+import importlib.util
 import subprocess
 import sys
 import types
@@ -26,11 +27,19 @@ def forget_torch():
         del sys.modules[name]
 
 
+@pytest.fixture(autouse=True)
+def no_real_torch():
+    """The real torch is set aside as a whole. Automatic, so that it comes back last, after `monkeypatch` has undone."""
+    real = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "torch"}
+    forget_torch()
+    yield
+    forget_torch()
+    sys.modules.update(real)
+
+
 @pytest.fixture
 def site_packages(tmp_path, monkeypatch):
     """An empty folder of packages, the only one that Python has, which pip installs into."""
-    real = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "torch"}
-    forget_torch()
     folder = tmp_path / "site-packages"
     folder.mkdir()
     others = [entry for entry in sys.path if "site-packages" not in entry]
@@ -38,9 +47,7 @@ def site_packages(tmp_path, monkeypatch):
     monkeypatch.setattr("sysconfig.get_path", lambda _name: str(folder))
     monkeypatch.delitem(sys.modules, "PyTorchUtils", raising=False)
     monkeypatch.setitem(sys.modules, "slicer.util", types.ModuleType("slicer.util"))  # no pip_uninstall
-    yield folder
-    forget_torch()
-    sys.modules.update(real)
+    return folder
 
 
 @pytest.fixture
@@ -350,7 +357,8 @@ def test_a_folder_that_cannot_be_removed_is_named(installation, site_packages, a
 
 
 def test_the_installed_pytorch_is_ready_and_works():
-    pytest.importorskip("torch")
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip("needs PyTorch")
     script = (
         "import sys; sys.path[:0] = sys.argv[1:]; from Speckle2SelfSlicerLib import installation as it;"
         "it.check_torch(); print(it.torch_state().name)"
