@@ -34,6 +34,14 @@ def the_module(a_scene, monkeypatch):
         yield importlib.import_module("Speckle2SelfSlicer")
 
 
+@pytest.fixture
+def a_logic(the_module):
+    """The logic of the module, without Qt."""
+    logic = the_module.Speckle2SelfSlicerLogic()
+    yield logic
+    logic.close()
+
+
 @contextmanager
 def module_folder_on_path(monkeypatch):
     """The module and its library can be imported, and are new."""

@@ -53,6 +53,14 @@ def matrix_of(vtk_matrix):
     return slicer.util.arrayFromVTKMatrix(vtk_matrix)
 
 
+def ijk_to_ras_of(volume):
+    import vtk
+
+    matrix = vtk.vtkMatrix4x4()
+    volume.GetIJKToRASMatrix(matrix)
+    return matrix_of(matrix)
+
+
 def add_cine_pair(scene, frames):
     """Add two sequences of frames (T, Z, Y, X), original and despeckled, and return browser and the pair of proxies."""
     import slicer

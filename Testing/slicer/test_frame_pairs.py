@@ -7,13 +7,6 @@ from Speckle2SelfLogic.errors import SettingsError, UnsupportedImageError
 from Testing.slicer.cines import Inverse, add_cine, show, speckle
 
 
-@pytest.fixture
-def a_logic(the_module):
-    logic = the_module.Speckle2SelfSlicerLogic()
-    yield logic
-    logic.close()
-
-
 @pytest.mark.parametrize(
     ("axis", "shape_yx", "spacing_mm"),
     [("z", (20, 24), (0.2, 0.3)), ("y", (5, 24), (0.2, 2)), ("x", (5, 20), (0.3, 2))],

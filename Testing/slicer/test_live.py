@@ -7,12 +7,7 @@ import pytest
 
 from Speckle2SelfLogic.errors import UnsupportedImageError
 from Testing.slicer.cines import Inverse, Patient, add_cine, show, speckle
-
-
-def pixels_of(volume):
-    import slicer
-
-    return slicer.util.arrayFromVolume(volume)
+from Testing.slicer.pairs import pixels_of
 
 
 def until(condition, live):
@@ -25,13 +20,6 @@ def until(condition, live):
 
 def shows(live, expected):
     return live.output is not None and np.array_equal(pixels_of(live.output), expected)
-
-
-@pytest.fixture
-def a_logic(the_module):
-    logic = the_module.Speckle2SelfSlicerLogic()
-    yield logic
-    logic.close()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import unittest
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,23 +15,13 @@ import SimpleITK
 
 from Speckle2SelfLogic.errors import SettingsError, UnsupportedImageError
 from Speckle2SelfLogic.weights import DEFAULT_MODEL
+from Testing.slicer.cines import Inverse
+from Testing.slicer.pairs import ijk_to_ras_of, pixels_of
 
 ROOT = Path(__file__).parents[2]
 OBLIQUE_IJK_TO_RAS = np.array(
     [[0.0, -0.18, 0.72, 12.5], [0.3, 0.0, 0.0, -40.25], [0.0, 0.24, 0.54, 7.0], [0.0, 0.0, 0.0, 1.0]]
 )
-
-
-@dataclass
-class Inverse:
-    """A method that leaves no pixel as it was."""
-
-    name: str = "inverse"
-    title: str = "Inverse"
-    citation: str = "none"
-
-    def despeckle(self, frames_nyx):
-        return 1 - frames_nyx
 
 
 class Broken(Inverse):
@@ -43,26 +32,6 @@ class Broken(Inverse):
 
 def speckle(dtype=np.uint8, shape=(3, 24, 20)):
     return np.random.default_rng(0).integers(1, 255, shape).astype(dtype)
-
-
-def matrix_of(volume):
-    import slicer
-    import vtk
-
-    matrix = vtk.vtkMatrix4x4()
-    volume.GetIJKToRASMatrix(matrix)
-    return slicer.util.arrayFromVTKMatrix(matrix)
-
-
-def pixels_of(volume):
-    import slicer
-
-    return slicer.util.arrayFromVolume(volume)
-
-
-@pytest.fixture
-def a_logic(the_module):
-    return the_module.Speckle2SelfSlicerLogic()
 
 
 @pytest.fixture
@@ -115,7 +84,7 @@ def test_output_keeps_oblique_geometry_parent_transform_and_window_level(a_logic
     transform = a_scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Probe")
     a_volume.SetAndObserveTransformNodeID(transform.GetID())
     output = a_logic.process(a_volume, method=Inverse())
-    np.testing.assert_array_equal(matrix_of(output), matrix_of(a_volume))
+    np.testing.assert_array_equal(ijk_to_ras_of(output), ijk_to_ras_of(a_volume))
     assert output.GetTransformNodeID() == transform.GetID()
     display = output.GetDisplayNode()
     assert (display.GetWindow(), display.GetLevel(), display.GetAutoWindowLevel()) == (120, 75, 0)
@@ -160,7 +129,7 @@ def test_a_given_output_volume_is_filled(a_logic, a_scene, a_volume):
     target = a_scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Mine")
     assert a_logic.process(a_volume, target, Inverse()) is target
     assert target.GetName() == "Mine"
-    np.testing.assert_array_equal(matrix_of(target), matrix_of(a_volume))
+    np.testing.assert_array_equal(ijk_to_ras_of(target), ijk_to_ras_of(a_volume))
     np.testing.assert_array_equal(pixels_of(target), 255 - speckle())
 
 

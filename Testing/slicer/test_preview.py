@@ -9,6 +9,7 @@ import pytest
 from Speckle2SelfLogic.denoiser import Denoiser, DenoiseSettings
 from Speckle2SelfLogic.image import UltrasoundImage
 from Testing.slicer.cines import Inverse, speckle
+from Testing.slicer.pairs import pixels_of
 
 OBLIQUE = np.array([[0.0, -0.3, 0, 5], [-0.2, 0, 0, 7], [0, 0, 1.5, -9], [0, 0, 0, 1]])
 
@@ -24,12 +25,6 @@ class Slow(Inverse):
         return 1 - frames_nyx
 
 
-def pixels_of(volume):
-    import slicer
-
-    return slicer.util.arrayFromVolume(volume)
-
-
 def answered(preview):
     """Let a preview answer everything it was asked; return the longest time that one step took."""
     deadline, longest_s = time.perf_counter() + 10, 0.0
@@ -40,13 +35,6 @@ def answered(preview):
         assert time.perf_counter() < deadline
         time.sleep(0.002)
     return longest_s
-
-
-@pytest.fixture
-def a_logic(the_module):
-    logic = the_module.Speckle2SelfSlicerLogic()
-    yield logic
-    logic.close()
 
 
 @pytest.fixture

@@ -5,28 +5,7 @@ import pytest
 
 from Speckle2SelfLogic.errors import CancelledError, SettingsError, UnsupportedImageError
 from Testing.slicer.cines import Inverse, Patient, add_cine, ready_for_sequences, show, speckle
-
-
-def pixels_of(volume):
-    import slicer
-
-    return slicer.util.arrayFromVolume(volume)
-
-
-def matrix_of(volume):
-    import slicer
-    import vtk
-
-    matrix = vtk.vtkMatrix4x4()
-    volume.GetIJKToRASMatrix(matrix)
-    return slicer.util.arrayFromVTKMatrix(matrix)
-
-
-@pytest.fixture
-def a_logic(the_module):
-    logic = the_module.Speckle2SelfSlicerLogic()
-    yield logic
-    logic.close()
+from Testing.slicer.pairs import ijk_to_ras_of, pixels_of
 
 
 @pytest.fixture
@@ -72,7 +51,7 @@ def test_every_frame_keeps_its_own_geometry_and_the_proxy_its_parent_transform(a
     proxy.SetAndObserveTransformNodeID(transform.GetID())
     result = a_logic.process(sequence, method=Inverse())
     for number in range(3):
-        np.testing.assert_allclose(matrix_of(result.GetNthDataNode(number)), matrices[number])
+        np.testing.assert_allclose(ijk_to_ras_of(result.GetNthDataNode(number)), matrices[number])
     assert browser.GetProxyNode(result).GetTransformNodeID() == transform.GetID()
 
 
@@ -173,4 +152,4 @@ def test_the_result_is_saved_and_loaded_as_one_nrrd_file(a_logic, a_cine, tmp_pa
     assert storage.ReadData(loaded)
     assert loaded.GetNumberOfDataNodes() == 4
     np.testing.assert_array_equal(pixels_of(loaded.GetNthDataNode(3))[0], 255 - speckle((4, 24, 30))[3])
-    np.testing.assert_allclose(matrix_of(loaded.GetNthDataNode(3)), np.diag((-0.2, -0.3, 1, 1)), atol=1e-9)
+    np.testing.assert_allclose(ijk_to_ras_of(loaded.GetNthDataNode(3)), np.diag((-0.2, -0.3, 1, 1)), atol=1e-9)
