@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from Speckle2SelfSlicerLib.slice_views import OWN_VIEWS
+
 if TYPE_CHECKING:
     from slicer import vtkMRMLScene, vtkMRMLSliceCompositeNode, vtkMRMLVolumeNode
 
@@ -36,9 +38,11 @@ class ForegroundOverlay:
 
 
 def slice_layers(scene: vtkMRMLScene) -> Iterator[vtkMRMLSliceCompositeNode]:
-    """Return the nodes that hold what slice views show."""
+    """Return the nodes that hold what the user's slice views show, without the views of a comparison."""
     for number in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")):
-        yield scene.GetNthNodeByClass(number, "vtkMRMLSliceCompositeNode")
+        layers = scene.GetNthNodeByClass(number, "vtkMRMLSliceCompositeNode")
+        if layers.GetLayoutName() not in OWN_VIEWS:
+            yield layers
 
 
 def shown_volume(scene: vtkMRMLScene) -> vtkMRMLVolumeNode | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, NamedTuple
 
 import vtk
@@ -94,8 +94,11 @@ class LiveDespeckler:
             return 0.0
         return (len(self._shown_at) - 1) / (self._shown_at[-1] - self._shown_at[0])
 
-    def advance(self) -> bool:
-        """Show a finished frame and take the latest one; return whether a frame was shown. Never raises."""
+    def advance(self, budget_s: float = 0.0) -> bool:
+        """Show a finished frame and take the latest one; return whether a frame was shown. Never raises.
+
+        ``budget_s`` are seconds to wait for a frame that is being worked on.
+        """
         if not self.is_running:
             return False
         if self._volume.GetScene() is None:
@@ -103,6 +106,8 @@ class LiveDespeckler:
             return False
         shown = False
         try:
+            if self._work is not None and budget_s:
+                wait([self._work], timeout=budget_s)
             if self._work is not None and self._work.done():
                 work, self._work = self._work, None
                 self._show(work.result(), self._frame)

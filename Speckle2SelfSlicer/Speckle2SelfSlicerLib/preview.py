@@ -7,7 +7,7 @@ slice gets as much of its centre as fits into the time budget.
 from __future__ import annotations
 
 import math
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, NamedTuple
 
 from Speckle2SelfLogic.denoiser import Denoiser, ImageContext
@@ -73,10 +73,15 @@ class Preview:
         """Ask for a slice of a volume. An earlier question that is not being answered yet is forgotten."""
         self._waiting = _Question(request, slice_number)
 
-    def advance(self) -> bool:
-        """Take an answer and hand over the next question; return whether the preview changed. Never raises."""
+    def advance(self, budget_s: float = 0.0) -> bool:
+        """Take an answer and hand over the next question; return whether the preview changed. Never raises.
+
+        ``budget_s`` are seconds to wait for an answer that is on its way.
+        """
         changed = False
         try:
+            if self._work is not None and budget_s:
+                wait([self._work], timeout=budget_s)
             if self._work is not None and self._work.done():
                 work, self._work = self._work, None
                 changed = self._show(work.result())
@@ -137,6 +142,7 @@ class Preview:
         first_ijk = tuple(reversed(first_zyx))
         node = self._volume_for(volume)
         show_alike(volume, node)
+        node.GetDisplayNode().SetSaveWithScene(False)
         fill_volume(node, excerpt.pixels, volume.GetImageData(), ijk_to_ras_from(volume, first_ijk))
         node.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
         self.note = _note(excerpt)

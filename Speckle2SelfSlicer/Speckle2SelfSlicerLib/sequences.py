@@ -184,6 +184,8 @@ def write_cine(
     earlier = check_cine_output(cine, output)
     source, name = cine.sequence, result_name(cine.proxy)
     results = slicer.vtkMRMLSequenceNode()
+    results.SetIndexType(source.GetIndexType())  # before the frames, which are told apart by it
+    results.SetNumericIndexValueTolerance(source.GetNumericIndexValueTolerance())
     for number in range(cine.frame_count):
         original = cine.frame(number)
         frame = getattr(slicer, output_class(original))()
@@ -206,8 +208,6 @@ def _added(results: vtkMRMLSequenceNode, cine: Cine, attributes: Mapping[str, st
     proxy_name = results.GetName() if name == proxy_name else scene.GenerateUniqueName(proxy_name)
     results.SetIndexName(source.GetIndexName())
     results.SetIndexUnit(source.GetIndexUnit())
-    results.SetIndexType(source.GetIndexType())
-    results.SetNumericIndexValueTolerance(source.GetNumericIndexValueTolerance())
     _set_attributes(results, attributes)
     scene.AddNode(results)
     storage = scene.AddNewNodeByClass("vtkMRMLVolumeSequenceStorageNode")
@@ -228,8 +228,10 @@ def _added(results: vtkMRMLSequenceNode, cine: Cine, attributes: Mapping[str, st
 
 def _replaced(results: vtkMRMLSequenceNode, earlier: Cine, attributes: Mapping[str, str] | None) -> vtkMRMLVolumeNode:
     """Give an earlier result new frames."""
+    was_modifying = earlier.sequence.StartModify()  # one event: each updates all proxies
     for number in range(results.GetNumberOfDataNodes()):
         earlier.sequence.SetDataNodeAtValue(results.GetNthDataNode(number), results.GetNthIndexValue(number))
+    earlier.sequence.EndModify(was_modifying)
     _set_attributes(earlier.sequence, attributes)
     _set_attributes(earlier.proxy, attributes)
     _update_proxies(earlier.browser)

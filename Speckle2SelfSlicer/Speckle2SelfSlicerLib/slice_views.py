@@ -107,7 +107,7 @@ class SliceView:
         field_of_view_mm = other.node.GetFieldOfView()
         self.node.GetSliceToRAS().DeepCopy(other.node.GetSliceToRAS())
         self.node.SetXYZOrigin(*other.node.GetXYZOrigin())
-        self.node.SetFieldOfView(field_of_view_mm[1] * width / height, field_of_view_mm[1], field_of_view_mm[2])
+        self.node.SetFieldOfView(field_of_view_mm[1] * width / max(height, 1), field_of_view_mm[1], field_of_view_mm[2])
         self.node.UpdateMatrices()
 
     @property

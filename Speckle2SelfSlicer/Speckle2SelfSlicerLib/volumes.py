@@ -257,7 +257,9 @@ def place_beside(node: vtkMRMLNode, original: vtkMRMLNode) -> None:
     if hierarchy is None:
         return
     beside = hierarchy.GetItemByDataNode(original)
-    parent = hierarchy.GetItemParent(beside) if beside else hierarchy.GetSceneItemID()
+    if not beside:
+        return  # as for sequences, which the hierarchy does not show
+    parent = hierarchy.GetItemParent(beside)
     item = hierarchy.GetItemByDataNode(node)
     if item:
         hierarchy.SetItemParent(item, parent)

@@ -5,6 +5,7 @@ import pytest
 
 from Testing.slicer.cines import Inverse, Patient, add_cine, show, speckle
 from Testing.slicer.pairs import pixels_of
+from Testing.slicer.saving import able_to_read_files
 
 OBLIQUE = np.array([[0.0, -0.3, 0, 5], [-0.2, 0, 0, 7], [0, 0, 1.5, -9], [0, 0, 0, 1]])
 
@@ -477,3 +478,77 @@ def test_a_new_line_can_be_clicked_at_once(a_panel, a_scene):
     logic = slicer.app.applicationLogic()
     assert logic.GetSelectionNode().GetActivePlaceNodeID() == line.GetID()
     assert logic.GetInteractionNode().GetCurrentInteractionMode() == logic.GetInteractionNode().Place
+
+
+def test_a_scene_that_is_loaded_brings_back_its_parameters(a_panel, a_slicer_app, a_scene, tmp_path):
+    import slicer
+
+    for name in ("Alpha", "Beta"):
+        slicer.util.addVolumeFromArray(speckle((2, 20, 20)), OBLIQUE, name)
+    box = a_scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Box")
+    ui = a_panel.ui
+    ui.inputSelector.setCurrentNode(a_scene.GetFirstNodeByName("Beta"))
+    ui.regionSelector.setCurrentNode(box)
+    ui.strengthSlider.value = 0.3
+    keep = able_to_read_files(a_scene, tmp_path)
+    assert a_scene.WriteToMRB(str(tmp_path / "scene.mrb"), None)
+    ui.strengthSlider.value = 0.9
+    assert a_scene.ReadFromMRB(str(tmp_path / "scene.mrb"), True)
+    a_slicer_app.pump(lambda: a_panel.panel.volume is not None)
+    assert (a_panel.panel.volume.GetName(), a_panel.panel.parameters.region.GetName()) == ("Beta", "Box")
+    assert ui.inputSelector.currentNode().GetName() == "Beta"
+    assert ui.strengthSlider.value == pytest.approx(0.3)
+    del keep
+
+
+def test_importing_another_scene_keeps_what_is_chosen(a_panel, a_slicer_app, a_scene, a_volume):
+    import slicer
+
+    slicer.util.addVolumeFromArray(speckle((2, 20, 20)), OBLIQUE, "Last")
+    a_panel.ui.inputSelector.setCurrentNode(a_scene.GetFirstNodeByName("Last"))
+    a_scene.StartState(a_scene.ImportState)
+    a_scene.EndState(a_scene.ImportState)
+    assert a_panel.panel.volume.GetName() == "Last"
+    assert a_panel.ui.inputSelector.currentNode().GetName() == "Last"
+
+
+def test_deleting_a_chosen_region_chooses_none_and_not_the_next_one(a_panel, a_scene, a_volume):
+    boxes = [a_scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", f"Box {number}") for number in range(3)]
+    a_panel.ui.regionSelector.setCurrentNode(boxes[1])
+    a_scene.RemoveNode(boxes[1])
+    assert a_panel.panel.parameters.region is None
+    assert a_panel.ui.regionSelector.currentNode() is None
+
+
+def test_applying_again_while_comparing_compares_the_new_result(a_panel, a_slicer_app, a_scene, a_volume, apply):
+    parameters, compare = a_panel.panel.parameters, a_panel.panel.compare
+    parameters.method = "median"
+    apply()
+    a_panel.ui.sideBySideButton.click()
+    parameters.strength = 0.5
+    apply()
+    newest = a_panel.panel.result
+    assert newest.GetAttribute("Speckle2Self.Strength") == "0.5"
+    views = a_slicer_app.views
+    assert views.composite("Speckle2SelfOriginal").GetBackgroundVolumeID() == a_volume.GetID()
+    assert views.composite("Speckle2SelfDespeckled").GetBackgroundVolumeID() == newest.GetID()
+    assert compare._buttons[compare._comparison.mode].checked
+    a_panel.ui.previewCheckBox.checked = True  # shows in the user's views
+    assert compare._comparison is None
+
+
+def test_installing_is_not_started_twice(a_panel, a_slicer_app, a_volume, monkeypatch):
+    started = []
+
+    def prepare(how, ask, tell):
+        started.append(how)
+        a_panel.ui.applyButton.click()  # the window takes clicks while pip writes
+        a_panel.ui.liveButton.checked = True
+
+    monkeypatch.setattr(a_panel.panel.engine, "prepare", prepare)
+    a_panel.panel.parameters.method = "median"
+    a_panel.ui.applyButton.click()
+    a_slicer_app.pump(lambda: not a_panel.panel.run.is_busy)
+    assert len(started) == 1
+    assert not a_panel.ui.liveButton.checked
+    assert a_panel.panel.result is not None

@@ -5,21 +5,9 @@ import pytest
 
 from Testing.slicer.cines import Inverse, add_cine, ready_for_sequences, show, speckle
 from Testing.slicer.pairs import pixels_of
+from Testing.slicer.saving import able_to_read_files
 
 OBLIQUE = np.array([[0.0, -0.3, 0, 5], [-0.2, 0, 0, 7], [0, 0, 1.5, -9], [0, 0, 0, 1]])
-
-
-def able_to_read_files(scene, folder):
-    """Give a scene the cache that the application gives it, without which it reads no bundles."""
-    import slicer
-
-    cache, data = slicer.vtkCacheManager(), slicer.vtkDataIOManager()
-    cache.SetRemoteCacheDirectory(str(folder))
-    cache.SetMRMLScene(scene)
-    data.SetCacheManager(cache)
-    scene.SetCacheManager(cache)
-    scene.SetDataIOManager(data)
-    return scene, cache, data  # to be kept alive
 
 
 @pytest.fixture

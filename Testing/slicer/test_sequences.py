@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from Speckle2SelfLogic.errors import CancelledError, SettingsError, UnsupportedImageError
-from Testing.slicer.cines import Inverse, Patient, add_cine, ready_for_sequences, show, speckle
+from Testing.slicer.cines import Inverse, Patient, add_cine, ready_for_sequences, show, speckle, update
 from Testing.slicer.pairs import ijk_to_ras_of, pixels_of
 
 
@@ -153,3 +153,24 @@ def test_the_result_is_saved_and_loaded_as_one_nrrd_file(a_logic, a_cine, tmp_pa
     assert loaded.GetNumberOfDataNodes() == 4
     np.testing.assert_array_equal(pixels_of(loaded.GetNthDataNode(3))[0], 255 - speckle((4, 24, 30))[3])
     np.testing.assert_allclose(ijk_to_ras_of(loaded.GetNthDataNode(3)), np.diag((-0.2, -0.3, 1, 1)), atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["text", "fine"])
+def test_frames_with_text_or_very_close_index_values_stay_apart(a_logic, a_scene, kind):
+    frames = speckle((4, 24, 30))
+    sequence, _, _ = add_cine(a_scene, frames)
+    values = {"text": ["first", "second", "third", "fourth"], "fine": [f"{n * 1e-5:.5f}" for n in range(4)]}[kind]
+    other = a_scene.AddNewNodeByClass("vtkMRMLSequenceNode", "Other")
+    if kind == "text":
+        other.SetIndexType(other.TextIndex)
+    else:
+        other.SetNumericIndexValueTolerance(1e-7)
+    for number, value in enumerate(values):
+        other.SetDataNodeAtValue(sequence.GetNthDataNode(number), value)
+    own = a_scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "Own")
+    own.SetAndObserveMasterSequenceNodeID(other.GetID())
+    update(own)
+    result = a_logic.process(other, method=Inverse())
+    assert [result.GetNthIndexValue(number) for number in range(4)] == values
+    for number in range(4):
+        np.testing.assert_array_equal(pixels_of(result.GetNthDataNode(number))[0], 255 - frames[number])

@@ -49,7 +49,8 @@ class CompareSection:
 
     def show(self, mode: CompareMode) -> None:
         """Show the pair in a mode; flip, if it is shown flipped already."""
-        if mode is CompareMode.FLIP and self._comparison is not None and self._comparison.mode is mode:
+        is_shown = self._comparison is not None and self._pair == self.pair() and self._comparison.mode is mode
+        if mode is CompareMode.FLIP and is_shown:
             self.flip()
             self.refresh()
             return
@@ -92,6 +93,19 @@ class CompareSection:
             self._comparison.restore()
         self._comparison = self._pair = None
         self.refresh()
+
+    def renew(self) -> None:
+        """Go on comparing in the same mode, with the newest result."""
+        mode = None if self._comparison is None else self._comparison.mode
+        if mode is not None:
+            self.show(mode)
+
+    def release_key(self) -> None:
+        """Give the key back to the main window: it would stay there when the panel is made anew."""
+        if self._key is not None:
+            self._key.enabled = False
+            self._key.deleteLater()
+            self._key = None
 
     def stop(self) -> None:
         """Bring back the views before the scene goes."""

@@ -50,6 +50,7 @@ class ContinueSection:
     def segment(self) -> None:
         """Open Segment Editor: draw on the despeckled image, on the grid of the original."""
         original, result = self._panel.compare.pair()
+        self._panel.compare.restore()
         try:
             self._segmentation = prepare_segmentation(original, result, self._segmentation)
             segment_editor_setup(slicer.mrmlScene, self._segmentation, result)
@@ -125,6 +126,7 @@ class ContinueSection:
         line.CreateDefaultDisplayNodes()
         selection.SetReferenceActivePlaceNodeClassName(line.GetClassName())
         selection.SetActivePlaceNodeID(line.GetID())
+        interaction.SetPlaceModePersistence(0 if line.IsA("vtkMRMLMarkupsLineNode") else 1)  # curves take many points
         interaction.SetCurrentInteractionMode(interaction.Place)
 
 

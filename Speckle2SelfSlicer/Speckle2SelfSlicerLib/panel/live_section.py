@@ -13,6 +13,9 @@ from Speckle2SelfSlicerLib.volumes import why_unsupported
 if TYPE_CHECKING:
     from Speckle2SelfSlicerLib.panel.panel import Panel
 
+WAIT_S = 0.02
+"""Seconds that a tick waits for the thread, which needs Python meanwhile: an idle event loop does not let go of it."""
+
 
 class LiveSection:
     """The section "Live"."""
@@ -43,8 +46,9 @@ class LiveSection:
             return False
         live = self._live
         was_first = live.frames_shown == 0
-        if live.advance():
+        if live.advance(WAIT_S):
             if was_first:
+                self._panel.compare.restore()
                 show_in_all_views(live.output)
             pace = _("{fps:.1f} frames per second, {dropped} frames left out.").format(
                 fps=live.frames_per_second, dropped=live.frames_dropped
@@ -72,7 +76,9 @@ class LiveSection:
             return
         try:
             how = panel.method.how()
-            panel.engine.prepare(how, ask=panel.ask, tell=panel.announce)
+            if not panel.prepare(how):
+                self.stop()
+                return
             self._live = panel.engine.live(panel.volume, how)
         except Exception as error:
             panel.fail(error)

@@ -20,10 +20,11 @@ from Speckle2SelfSlicerLib.panel.preview_section import PreviewSection
 from Speckle2SelfSlicerLib.panel.quality_section import QualitySection
 from Speckle2SelfSlicerLib.panel.run_section import RunSection
 from Speckle2SelfSlicerLib.parameters import Speckle2SelfParameters
-from Speckle2SelfSlicerLib.request import DespeckleRequest
+from Speckle2SelfSlicerLib.request import DespeckleRequest, MethodRequest
 from Speckle2SelfSlicerLib.results import results_of, suggested_input
 from Speckle2SelfSlicerLib.status import StatusLog, explain
 
+OPTIONAL_NODES = ("outputVolume", "region", "qualityRegion", "tissueRegion", "profileLine")
 TICK_MS = 2
 """Pause between two ticks. Each tick itself waits up to 20 ms for the thread, and lets it have Python meanwhile."""
 
@@ -49,7 +50,7 @@ class Panel(VTKObservationMixin):
         self._logic = logic
         self._gui_tag: int | None = None
         self._input: slicer.vtkMRMLVolumeNode | None = None
-        self._refreshing = False
+        self._refreshing = self._preparing = self._closed = False
         self.input = InputSection(self)
         self.method = MethodSection(self)
         self.preview = PreviewSection(self)
@@ -74,6 +75,9 @@ class Panel(VTKObservationMixin):
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._on_scene_closes)
         self.addObserver(scene, scene.EndCloseEvent, self._on_scene_closed)
+        self.addObserver(scene, scene.StartImportEvent, self._on_import_starts)
+        self.addObserver(scene, scene.EndImportEvent, self._on_scene_closed)
+        self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._on_node_goes)
         self.addObserver(scene, scene.NodeAddedEvent, self._on_nodes_changed)
         self.addObserver(scene, scene.NodeRemovedEvent, self._on_nodes_changed)
         self.addObserver(scene, scene.EndBatchProcessEvent, self._on_nodes_changed)
@@ -119,7 +123,7 @@ class Panel(VTKObservationMixin):
 
     def refresh(self) -> None:
         """Let every section show what is possible now."""
-        if self._refreshing:
+        if self._refreshing or self._closed:
             return
         self._refreshing = True
         try:
@@ -144,6 +148,20 @@ class Panel(VTKObservationMixin):
     def ask(self, question: str) -> bool:
         """Ask in a window; the answer is no where nobody can answer, as in automatic tests."""
         return not slicer.app.testingEnabled() and bool(slicer.util.confirmOkCancelDisplay(question))
+
+    def prepare(self, how: MethodRequest) -> bool:
+        """Install what a method needs, after asking; return false if that is going on already.
+
+        The window takes clicks while pip writes its log. Raises what `Engine.prepare` raises.
+        """
+        if self._preparing:
+            return False
+        self._preparing = True
+        try:
+            self.engine.prepare(how, ask=self.ask, tell=self.announce)
+        finally:
+            self._preparing = False
+        return True
 
     def announce(self, sentence: str) -> None:
         """Say something that must be seen before the window stands still."""
@@ -180,13 +198,16 @@ class Panel(VTKObservationMixin):
 
     def close(self) -> None:
         """End everything and let go of the scene."""
+        self.compare.release_key()
         self.stop_everything()
         self.bind(None)
         self.removeObservers()
         self._clock.stop()
+        self._closed = True  # refreshes that wait in the event loop find no widgets any more
 
     def stop_everything(self) -> None:
-        """Stop run, preview, live image and comparison."""
+        """Stop run, preview, live image and comparison; the run first, whatever the others do."""
+        self.run.stop()
         for section in self._sections:
             section.stop()
 
@@ -215,6 +236,17 @@ class Panel(VTKObservationMixin):
     def _on_nodes_changed(self, _caller: vtk.vtkObject, _event: str) -> None:
         if self.parameters is not None and not slicer.mrmlScene.IsBatchProcessing():
             qt.QTimer.singleShot(0, self.refresh)
+
+    def _on_import_starts(self, _caller: vtk.vtkObject, _event: str) -> None:
+        """Let go of the parameters: selectors fill their lists anew at the end of an import, and would write that."""
+        self.bind(None)
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _on_node_goes(self, _caller: vtk.vtkObject, _event: str, node: slicer.vtkMRMLNode) -> None:
+        """Choose nothing instead of a node that is deleted: its selector would go on to the next one in the list."""
+        for name in OPTIONAL_NODES:
+            if self.parameters is not None and getattr(self.parameters, name) is node:
+                setattr(self.parameters, name, None)
 
     def _on_scene_closes(self, _caller: vtk.vtkObject, _event: str) -> None:
         self.stop_everything()

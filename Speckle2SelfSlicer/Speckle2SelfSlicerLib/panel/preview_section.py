@@ -17,6 +17,9 @@ from Speckle2SelfSlicerLib.volumes import why_unsupported
 if TYPE_CHECKING:
     from Speckle2SelfSlicerLib.panel.panel import Panel
 
+WAIT_S = 0.02
+"""Seconds that a tick waits for the thread, which needs Python meanwhile: an idle event loop does not let go of it."""
+
 
 class PreviewSection:
     """The check box "Preview"."""
@@ -63,7 +66,7 @@ class PreviewSection:
         if not self.is_on:
             return False
         self.ask()
-        if self._preview.advance():
+        if self._preview.advance(WAIT_S):
             self._overlay.show(self._preview.node)
             self._panel.show(self._preview.note)
         if self._preview.error is not None:
@@ -77,6 +80,7 @@ class PreviewSection:
 
     def _on_toggled(self, checked: bool) -> None:
         if checked:
+            self._panel.compare.restore()
             self.ask()
             self._panel.wake()
             return

@@ -39,7 +39,8 @@ class RunSection:
         panel.preview.stop()
         try:
             request = panel.request()
-            panel.engine.prepare(request.how, ask=panel.ask, tell=panel.announce)
+            if not panel.prepare(request.how):
+                return
             self._run = panel.engine.start(request)
         except Exception as error:
             panel.fail(error)
@@ -113,6 +114,7 @@ class RunSection:
             show_in_all_views(run.output)
             if not was_shown and slicer.app.layoutManager() is not None:
                 slicer.util.resetSliceViews()
+            panel.compare.renew()
             panel.say(f"{run.output.GetName()}: {run.output.GetAttribute(SUMMARY_ATTRIBUTE)}")
         else:
             panel.fail(run.error)

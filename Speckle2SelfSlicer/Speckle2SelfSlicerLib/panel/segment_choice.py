@@ -24,6 +24,7 @@ class SegmentChoice:
     def __init__(self, label: qt.QLabel, combo: qt.QComboBox, on_chosen: Callable[[str], None]) -> None:
         self._label, self._combo, self._on_chosen = label, combo, on_chosen
         self._filling = False
+        self._shown: tuple[dict[str, str], str] | None = None
         combo.connect("currentIndexChanged(int)", self._on_index)
 
     def show(self, region: slicer.vtkMRMLNode | None, chosen: str) -> None:
@@ -31,6 +32,9 @@ class SegmentChoice:
         is_segmentation = region is not None and region.IsA("vtkMRMLSegmentationNode")
         self._label.visible = self._combo.visible = is_segmentation
         names = _segment_names(region) if is_segmentation else {}
+        if (names, chosen) == self._shown:
+            return  # a list that is open stays open
+        self._shown = (names, chosen)
         self._filling = True
         try:
             self._combo.clear()

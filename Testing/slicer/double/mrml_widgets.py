@@ -100,9 +100,15 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
                 if self._lists(node):
                     self.nodeAdded.emit(node)
 
+            @vtk.calldata_type(vtk.VTK_OBJECT)
+            def on_goes(_scene: object, _event: str, node: slicer.vtkMRMLNode) -> None:
+                self._go_to_neighbour_of(node)
+
             events = (scene.NodeRemovedEvent, scene.EndCloseEvent, scene.EndBatchProcessEvent)
             self._tags = [scene.AddObserver(event, lambda *_ignored: self._refresh()) for event in events]
             self._tags.append(scene.AddObserver(scene.NodeAddedEvent, on_added))
+            self._tags.append(scene.AddObserver(scene.EndImportEvent, lambda *_ignored: self._start_again()))
+            self._tags.append(scene.AddObserver(scene.NodeAboutToBeRemovedEvent, on_goes, -10.0))
             self.destroyed.connect(lambda _widget=None, tags=self._tags: _stop_observing(scene, tags))
         self._refresh()
 
@@ -160,6 +166,19 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
     def _nodes(self) -> list[slicer.vtkMRMLNode]:
         nodes = [] if self._scene is None else _items(self._scene.GetNodes())
         return [node for node in nodes if self._lists(node)]
+
+    def _start_again(self) -> None:
+        """At the end of an import the real list is emptied and filled anew, and forgets what was chosen."""
+        self._choose("")
+        self._refresh()
+
+    def _go_to_neighbour_of(self, node: slicer.vtkMRMLNode) -> None:
+        """When the chosen node goes, the real list stands at the row before it, or else at the row after it."""
+        listed = [each.GetID() for each in self._nodes()]
+        if node.GetID() == self._current and node.GetID() in listed:
+            at = listed.index(node.GetID())
+            others = [*listed[:at], *listed[at + 1 :]]
+            self._choose(others[max(at - 1, 0)] if others else "")
 
     def _refresh(self) -> None:
         """Follow the scene: keep the chosen node; else the wanted one; else none if that may be; else the first."""
