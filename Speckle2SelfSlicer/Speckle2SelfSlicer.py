@@ -57,7 +57,7 @@ class Speckle2SelfSlicerWidget(ScriptedLoadableModuleWidget):
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.panel = Panel(self.ui, self.logic.engine, self.logic)
-        if self.parent.isEntered:  # reloaded while it is shown
+        if getattr(self.parent, "isEntered", False):  # reloaded while it is shown
             self.panel.enter()
 
     def cleanup(self) -> None:

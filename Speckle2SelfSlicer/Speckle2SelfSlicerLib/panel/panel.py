@@ -50,7 +50,7 @@ class Panel(VTKObservationMixin):
         self._logic = logic
         self._gui_tag: int | None = None
         self._input: slicer.vtkMRMLVolumeNode | None = None
-        self._refreshing = self._preparing = self._closed = False
+        self._refreshing = self._waiting = self._preparing = self._closed = False
         self.input = InputSection(self)
         self.method = MethodSection(self)
         self.preview = PreviewSection(self)
@@ -234,8 +234,14 @@ class Panel(VTKObservationMixin):
         self.preview.ask()
 
     def _on_nodes_changed(self, _caller: vtk.vtkObject, _event: str) -> None:
-        if self.parameters is not None and not slicer.mrmlScene.IsBatchProcessing():
-            qt.QTimer.singleShot(0, self.refresh)
+        """Refresh once when the event loop comes round, however many nodes come and go until then."""
+        if self.parameters is not None and not self._waiting and not slicer.mrmlScene.IsBatchProcessing():
+            self._waiting = True
+            qt.QTimer.singleShot(0, self._refresh_at_last)
+
+    def _refresh_at_last(self) -> None:
+        self._waiting = False
+        self.refresh()
 
     def _on_import_starts(self, _caller: vtk.vtkObject, _event: str) -> None:
         """Let go of the parameters: selectors fill their lists anew at the end of an import, and would write that."""
