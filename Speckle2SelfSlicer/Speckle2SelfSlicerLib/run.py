@@ -96,7 +96,7 @@ class DespeckleRun:
         """Ask the run to stop: at once, or after the frames that the method is busy with."""
         self._cancelled.set()
 
-    def advance(self, budget_s: float = 0.02) -> bool:
+    def advance(self, budget_s: float = 0.03) -> bool:
         """Carry on for about ``budget_s`` seconds, waiting for the method meanwhile; return whether all is over.
 
         Never raises: what went wrong is in ``error``.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import qt
 import slicer
 import vtk
@@ -25,8 +27,11 @@ from Speckle2SelfSlicerLib.results import results_of, suggested_input
 from Speckle2SelfSlicerLib.status import StatusLog, explain
 
 OPTIONAL_NODES = ("outputVolume", "region", "qualityRegion", "tissueRegion", "profileLine")
-TICK_MS = 2
-"""Pause between two ticks. Each tick itself waits up to 20 ms for the thread, and lets it have Python meanwhile."""
+IDLE_MS = 10
+"""Pause between two ticks while there is nothing to wait for."""
+WAITED_S = 0.005
+"""A tick that took longer has waited for the thread, and let it have Python meanwhile. The next one follows at once:
+the event loop keeps Python to itself between two ticks."""
 
 
 class Panel(VTKObservationMixin):
@@ -70,7 +75,7 @@ class Panel(VTKObservationMixin):
             self.run,
         )
         self._clock = qt.QTimer()
-        self._clock.setInterval(TICK_MS)
+        self._clock.setInterval(0)
         self._clock.connect("timeout()", self.tick)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._on_scene_closes)
@@ -178,9 +183,12 @@ class Panel(VTKObservationMixin):
 
     def tick(self) -> None:
         """Let the sections do a little; stop the clock when none is busy."""
+        started = time.perf_counter()
         busy = [section.tick() for section in self._sections]
         if not any(busy):
             self._clock.stop()
+            return
+        self._clock.setInterval(0 if time.perf_counter() - started > WAITED_S else IDLE_MS)
 
     def enter(self) -> None:
         """Take up what changed while another module was shown."""
