@@ -223,6 +223,7 @@ class Denoiser:
                 started = time.perf_counter()
                 answers = self.method.despeckle(grey_nyx)
                 report.method_seconds += time.perf_counter() - started
+                _check_answers(answers, grey_nyx, self.method.name)
                 for frame, answer in zip(ready, answers, strict=True):
                     self._write(frame, answer, frames[frame.number], output[frame.number], context.grey_range, report)
             report.processed += len(ready)
@@ -266,6 +267,14 @@ class _PreparedFrame(NamedTuple):
     mask_yx: Mask
     overlay_pixels: int
     empty_because: str
+
+
+def _check_answers(answers: object, grey_nyx: Float32, name: str) -> None:
+    """Refuse what is no grey: it would become black, or whatever the pixel type makes of it."""
+    values = np.asarray(answers)
+    if values.shape != grey_nyx.shape or not np.isfinite(values).all():
+        message = f"The method '{name}' failed: its answer is no image of the same size, or holds NaN or infinity."
+        raise UnsupportedImageError(message)
 
 
 def _check_shapes(frames: Pixels, sector: Sector, region: Pixels | None) -> None:

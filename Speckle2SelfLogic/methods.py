@@ -7,6 +7,7 @@ from pathlib import Path
 from Speckle2SelfLogic.errors import SettingsError
 from Speckle2SelfLogic.filters import FILTERS
 from Speckle2SelfLogic.model_card import ModelCard
+from Speckle2SelfLogic.plain_errors import is_file
 from Speckle2SelfLogic.runtime import FrameDespeckler, NetworkDespeckler
 from Speckle2SelfLogic.weights import DEFAULT_MODEL, add_model, model_names
 
@@ -24,7 +25,7 @@ def load_method(name_or_path: str = DEFAULT_MODEL, device: str = "auto") -> Fram
     if name_or_path in FILTERS:
         return FILTERS[name_or_path]
     models = model_names()
-    if name_or_path not in models and not Path(name_or_path).is_file():
+    if name_or_path not in models and not is_file(name_or_path):
         message = (
             f"There is no method, model or weight file '{name_or_path}'; models are {', '.join(models) or 'none'}, "
             f"filters are {', '.join(FILTERS)}."

@@ -64,6 +64,14 @@ def is_text(name: str | os.PathLike[str]) -> bool:
     return True
 
 
+def is_file(name: str | os.PathLike[str]) -> bool:
+    """Whether there is a file of that name; false for names that no file can have, and for folders out of reach."""
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def _bytes_asked_for(error: MemoryError) -> int:
     """Return the size of the array that NumPy had no memory for; 0 if another library asked."""
     shape, dtype = getattr(error, "shape", None), getattr(error, "dtype", None)

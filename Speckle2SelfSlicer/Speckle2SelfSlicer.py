@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -124,10 +125,11 @@ class Speckle2SelfSlicerLogic(ScriptedLoadableModuleLogic):
         from Speckle2SelfSlicerLib.sequences import cine_of, resolve_sequence
 
         volume, sequence = resolve_sequence(inputVolume)
-        how = MethodRequest(method or MethodRequest.method, strength, device, keepOverlays)
-        request = DespeckleRequest(
-            volume, how, outputVolume, wholeSequence or sequence is not None, sliceAxis, region, segmentID
-        )
+        output, _none = resolve_sequence(outputVolume)
+        method = str(method) if isinstance(method, os.PathLike) else method
+        how = MethodRequest(MethodRequest.method if method is None else method, strength, device, keepOverlays)
+        whole = wholeSequence or sequence is not None
+        request = DespeckleRequest(volume, how, output, whole, sliceAxis, region, segmentID)
         if interactive:
             self.engine.prepare(how, slicer.util.confirmOkCancelDisplay, logging.info)
         output = self.engine.start(request).finish(slicer.app.processEvents if interactive else None)

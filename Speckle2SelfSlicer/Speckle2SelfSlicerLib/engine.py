@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from Speckle2SelfLogic.errors import SettingsError
 from Speckle2SelfSlicerLib.installation import ensure_packages, ensure_torch
 from Speckle2SelfSlicerLib.live import LiveDespeckler
 from Speckle2SelfSlicerLib.methods import MethodStore, needs_torch, packages_for
@@ -23,6 +24,7 @@ class Engine:
 
     def __init__(self) -> None:
         self._methods = MethodStore()
+        self._is_closed = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="Speckle2Self")
 
     def prepare(self, how: MethodRequest, ask: Callable[[str], bool], tell: Callable[[str], None]) -> None:
@@ -48,7 +50,16 @@ class Engine:
             ensure_packages(packages_for(how.method), ask, tell)
 
     def start(self, request: DespeckleRequest) -> DespeckleRun:
-        """Return a run that `DespeckleRun.advance` or `DespeckleRun.finish` carries on."""
+        """Return a run that `DespeckleRun.advance` or `DespeckleRun.finish` carries on.
+
+        Raises
+        ------
+        SettingsError, UnsupportedImageError
+            If the request cannot be carried out, or the engine was closed.
+        """
+        if self._is_closed:
+            message = "This logic was closed; make a new Speckle2SelfSlicerLogic."
+            raise SettingsError(message)
         return DespeckleRun(request, self._methods, self._thread)
 
     def preview(self) -> Preview:
@@ -65,4 +76,5 @@ class Engine:
 
     def close(self) -> None:
         """End the thread once it has finished what it is busy with."""
+        self._is_closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)

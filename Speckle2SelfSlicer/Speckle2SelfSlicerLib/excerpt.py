@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from Speckle2SelfLogic.denoiser import Denoiser, DenoiseReport, ImageContext
+from Speckle2SelfLogic.denoiser import OUTSIDE_REGION, Denoiser, DenoiseReport, ImageContext, Mask, SkippedFrame
 from Speckle2SelfLogic.image import Pixels, UltrasoundImage
 from Speckle2SelfLogic.sector import Sector
 
@@ -34,7 +34,12 @@ class Excerpt:
 
 
 def despeckle_excerpt(
-    image: UltrasoundImage, denoiser: Denoiser, context: ImageContext, slice_number: int, affordable_px: float
+    image: UltrasoundImage,
+    denoiser: Denoiser,
+    context: ImageContext,
+    slice_number: int,
+    affordable_px: float,
+    region: Mask | None = None,
 ) -> Excerpt:
     """Despeckle one slice of an image (ZYX or ZYXC), or the centre of it that has no more than ``affordable_px``.
 
@@ -44,6 +49,8 @@ def despeckle_excerpt(
         The volume, whose context is ``context``.
     denoiser
         Method and settings; its slice axis is one of ``"z"``, ``"y"``, ``"x"``.
+    region
+        Pixels of the image that may change (Z, Y, X); left out: all.
     """
     array_axis = ARRAY_AXES.index(denoiser.settings.slice_axis)
     shape_zyx = image.pixels.shape[:3]
@@ -52,7 +59,13 @@ def despeckle_excerpt(
     in_plane = tuple(index for axis, index in enumerate(window) if axis != array_axis)
     mask_yx = context.sector.mask_yx[in_plane]
     cropped = context._replace(sector=Sector(mask_yx, float(mask_yx.mean()), context.sector.reason))
-    despeckled, report = denoiser.run(part, context=cropped)
+    mask = None if region is None else region[window]
+    if mask is None or mask.any():
+        despeckled, report = denoiser.run(part, context=cropped, region=mask)
+    else:  # the core takes a region without pixels for a mistake
+        report = DenoiseReport(denoiser.method.name, denoiser.settings.strength, 1)
+        report.skipped.append(SkippedFrame(0, OUTSIDE_REGION))
+        despeckled = part
     part_px, slice_px = (math.prod(shape[:3]) for shape in (part.pixels.shape, np.delete(shape_zyx, array_axis)))
     pace = report.method_seconds / part_px
     return Excerpt(despeckled.pixels, window, part_px == slice_px, pace, pace * slice_px, report)

@@ -17,7 +17,7 @@ from Speckle2SelfSlicerLib.planes import choose_axis
 from Speckle2SelfSlicerLib.quality import FramePairs, Mask
 from Speckle2SelfSlicerLib.sequences import Cine, cine_of, read_cine
 from Speckle2SelfSlicerLib.texts import tr as _
-from Speckle2SelfSlicerLib.volumes import image_from_volume, voxels_of, why_unsupported
+from Speckle2SelfSlicerLib.volumes import image_view_of, voxels_of, why_unsupported
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLVolumeNode
@@ -60,7 +60,7 @@ def frame_pairs(
             raise UnsupportedImageError(obstacle)
     check_same_voxels(original, despeckled)
     axis = choose_axis(original).axis if slice_axis == "auto" else slice_axis
-    before, after = image_from_volume(original), image_from_volume(despeckled)
+    before, after = image_view_of(original), image_view_of(despeckled)
     cines = cine_of(original), cine_of(despeckled)
     are_cines = None not in cines and cines[0].frame_count > 1
     if whole_sequence and None in cines:

@@ -42,6 +42,7 @@ class _Frame(NamedTuple):
     image: UltrasoundImage
     axis: str
     like: vtk.vtkImageData
+    extent: tuple[int, ...]
     ijk_to_ras: vtk.vtkMatrix4x4
     pose: vtk.vtkMatrix4x4 | None
 
@@ -150,7 +151,8 @@ class LiveDespeckler:
             pose = vtk.vtkMatrix4x4()
             transform.GetMatrixTransformToWorld(pose)
         image = image_from_volume(volume)
-        self._frame = _Frame(image, choose_axis(volume).axis, volume.GetImageData(), ijk_to_ras_of(volume), pose)
+        like = volume.GetImageData()
+        self._frame = _Frame(image, choose_axis(volume).axis, like, like.GetExtent(), ijk_to_ras_of(volume), pose)
         self._work = self._thread.submit(self._despeckle, self._frame, self.how)
 
     def _despeckle(self, frame: _Frame, how: MethodRequest) -> Despeckled:
@@ -168,7 +170,7 @@ class LiveDespeckler:
         output = self._output_like()
         if self.frames_shown == 0:
             show_alike(self._volume, output)
-        fill_volume(output, despeckled.image.pixels, frame.like, frame.ijk_to_ras)
+        fill_volume(output, despeckled.image.pixels, frame.like, frame.ijk_to_ras, frame.extent)
         self._carry_pose(output, frame.pose)
         output.SetAttribute(METHOD_ATTRIBUTE, despeckled.report.method)
         self.frames_shown += 1

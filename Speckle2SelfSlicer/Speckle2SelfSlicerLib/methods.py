@@ -12,6 +12,7 @@ from Speckle2SelfLogic.denoiser import OUTSIDE_REGION, DenoiseReport
 from Speckle2SelfLogic.errors import SettingsError, WeightsError
 from Speckle2SelfLogic.filters import FILTERS
 from Speckle2SelfLogic.methods import load_method
+from Speckle2SelfLogic.plain_errors import is_file
 from Speckle2SelfLogic.runtime import FrameDespeckler, NetworkDespeckler
 from Speckle2SelfLogic.weights import DEFAULT_MODEL, find_model, list_models
 from Speckle2SelfSlicerLib.installation import unusable
@@ -43,7 +44,10 @@ def describe_method(name: str) -> str:
     """Return in a line or two what a method is and where it comes from."""
     if name in FILTERS:
         return FILTERS[name].citation
-    card = find_model(name)
+    try:
+        card = find_model(name)
+    except WeightsError as error:  # it was removed meanwhile
+        return str(error)
     return f"{card.intended_use} {card.licence}. SHA-256 {card.sha256[:12]}."
 
 
@@ -70,8 +74,8 @@ class MethodStore:
         """
         if not isinstance(how.method, str):
             return how.method
-        path = Path(how.method)
-        key = (how.method, how.device, path.stat().st_mtime if path.is_file() else 0.0)
+        changed_at = Path(how.method).stat().st_mtime if is_file(how.method) else 0.0
+        key = (how.method, how.device, changed_at)
         if key not in self._loaded:
             self._loaded[key] = _load(how.method, how.device)
         return self._loaded[key]

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from Speckle2SelfLogic.denoiser import Denoiser, ImageContext
+from Speckle2SelfLogic.denoiser import Denoiser, ImageContext, Mask
 from Speckle2SelfLogic.errors import UnsupportedImageError
 from Speckle2SelfLogic.image import UltrasoundImage
 from Speckle2SelfSlicerLib.derived import remove_volume
 from Speckle2SelfSlicerLib.excerpt import ARRAY_AXES, Excerpt, despeckle_excerpt
 from Speckle2SelfSlicerLib.methods import MethodStore
 from Speckle2SelfSlicerLib.planes import ijk_to_ras_from, slice_count
+from Speckle2SelfSlicerLib.regions import region_mask
 from Speckle2SelfSlicerLib.request import DespeckleRequest
 from Speckle2SelfSlicerLib.texts import tr as _
 from Speckle2SelfSlicerLib.volumes import (
@@ -59,10 +61,12 @@ class Preview:
         self._methods, self._thread, self._budget_s = methods, thread, budget_s
         self._waiting: _Question | None = None
         self._current: _Question | None = None
-        self._work: Future[Excerpt] | None = None
+        self._work: Future[tuple[Excerpt, ImageContext]] | None = None
         self._first_slice = 0
         self._pace_s: dict[tuple[str, str], float] = {}
         self._context: tuple[object, ImageContext] | None = None
+        self._work_key: object = None
+        self._region: tuple[object, Mask] | None = None
 
     @property
     def is_busy(self) -> bool:
@@ -84,7 +88,7 @@ class Preview:
                 wait([self._work], timeout=budget_s)
             if self._work is not None and self._work.done():
                 work, self._work = self._work, None
-                changed = self._show(work.result())
+                changed = self._show(*work.result())
             if self._work is None and self._waiting is not None:
                 self._current, self._waiting = self._waiting, None
                 self._start(self._current)
@@ -94,7 +98,7 @@ class Preview:
 
     def remove(self) -> None:
         """Forget everything and delete the hidden volume."""
-        self._waiting = self._current = self._context = self.error = None
+        self._waiting = self._current = self._context = self._region = self.error = None
         self.note = ""
         if self.node is not None and self.node.GetScene() is not None:
             remove_volume(self.node)
@@ -104,6 +108,7 @@ class Preview:
         """Copy what is needed of MRML and hand the work to the thread."""
         self.error = None
         volume, axis = question.request.volume, question.request.axis
+        question = question._replace(request=replace(question.request, slice_axis=axis))
         if obstacle := why_unsupported(volume):
             raise UnsupportedImageError(obstacle)
         key = (volume.GetID(), volume.GetImageData().GetMTime(), axis)
@@ -114,28 +119,48 @@ class Preview:
         if is_known:
             window[ARRAY_AXES.index(axis)] = slice(number, number + 1)
         image = image_from_volume(volume, tuple(window))
-        self._work = self._thread.submit(self._answer, question.request, axis, image, number - self._first_slice, key)
+        context = self._context[1] if is_known else None
+        region = self._region_for(question.request, key)
+        mask = None if region is None else region[tuple(window)]
+        self._work = self._thread.submit(
+            self._answer, question.request, image, number - self._first_slice, context, mask
+        )
+        self._work_key = key
+
+    def _region_for(self, request: DespeckleRequest, volume_key: object) -> Mask | None:
+        """Return the region of a request on the grid of its volume, made once as long as both stay as they are."""
+        if request.region is None:
+            return None
+        key = (volume_key, request.region.GetID(), request.region.GetMTime(), request.segment_id)
+        if self._region is None or self._region[0] != key:
+            self._region = (key, region_mask(request.region, request.volume, request.segment_id))
+        return self._region[1]
 
     def _answer(
-        self, request: DespeckleRequest, axis: str, image: UltrasoundImage, slice_number: int, key: object
-    ) -> Excerpt:
+        self,
+        request: DespeckleRequest,
+        image: UltrasoundImage,
+        slice_number: int,
+        context: ImageContext | None,
+        region: Mask | None,
+    ) -> tuple[Excerpt, ImageContext]:
         """Despeckle in the thread. No MRML here."""
-        how = request.how
+        how, axis = request.how, request.slice_axis
         method = self._methods.load(how)
         denoiser = Denoiser(method, how.settings(axis))
-        if self._context is None or self._context[0] != key:
-            self._context = (key, denoiser.context_of(image))
+        context = context or denoiser.context_of(image)
         pace_s = self._pace_s.get((method.name, how.device))
         affordable_px = FIRST_PX if pace_s is None else self._budget_s / pace_s if pace_s else math.inf
-        excerpt = despeckle_excerpt(image, denoiser, self._context[1], slice_number, affordable_px)
+        excerpt = despeckle_excerpt(image, denoiser, context, slice_number, affordable_px, region)
         if excerpt.report.processed:
             self._pace_s[method.name, how.device] = excerpt.seconds_per_pixel
-        return excerpt
+        return excerpt, context
 
-    def _show(self, excerpt: Excerpt) -> bool:
+    def _show(self, excerpt: Excerpt, context: ImageContext) -> bool:
         """Put an answer into the hidden volume, unless what it was for is gone."""
         if self._current is None or self._current.request.volume.GetScene() is None:
             return False
+        self._context = (self._work_key, context)
         volume = self._current.request.volume
         first_zyx = [index.start for index in excerpt.window_zyx]
         first_zyx[ARRAY_AXES.index(self._current.request.axis)] += self._first_slice

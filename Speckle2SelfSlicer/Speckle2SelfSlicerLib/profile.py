@@ -258,7 +258,7 @@ def _edge_rise_mm(values: Values, step_mm: float) -> float | None:
 def _unique(names: Sequence[str]) -> tuple[str, ...]:
     """Return names of which none is used twice."""
     unique: list[str] = []
-    for name in names:
+    for name in (name or _("unnamed") for name in names):
         count = 2
         candidate = name
         while candidate in unique:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from Speckle2SelfLogic.denoiser import DenoiseSettings
+from Speckle2SelfLogic.errors import SettingsError
 from Speckle2SelfLogic.runtime import FrameDespeckler
 from Speckle2SelfLogic.weights import DEFAULT_MODEL
 from Speckle2SelfSlicerLib.planes import choose_axis
@@ -34,6 +36,14 @@ class MethodRequest:
     strength: float = 1.0
     device: str = "auto"
     keep_overlays: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.method, str) and not hasattr(self.method, "despeckle"):
+            message = f"The method must be a name, a path, or an object that despeckles, but is {self.method!r}."
+            raise SettingsError(message)
+        if isinstance(self.strength, bool) or not isinstance(self.strength, numbers.Real):
+            message = f"The strength must be a number between 0 and 1, but is {self.strength!r}."
+            raise SettingsError(message)
 
     def settings(self, slice_axis: str) -> DenoiseSettings:
         """Return the core's settings for slices along an axis. Raises `SettingsError` for values that cannot be."""
@@ -68,6 +78,14 @@ class DespeckleRequest:
     region: vtkMRMLNode | None = None
     segment_id: str = ""
 
+    def __post_init__(self) -> None:
+        _check_node(self.volume, "vtkMRMLVolumeNode", "input")
+        _check_node(self.output, "vtkMRMLVolumeNode", "output")
+        _check_node(self.region, "vtkMRMLNode", "region")
+        if None not in (self.volume, self.output) and self.output.GetScene() is not self.volume.GetScene():
+            message = f"The output '{self.output.GetName()}' is in another scene than the input; choose another volume."
+            raise SettingsError(message)
+
     @property
     def axis(self) -> str:
         """The slice axis, chosen by the volume if it is left to it."""
@@ -76,3 +94,9 @@ class DespeckleRequest:
     def settings(self) -> DenoiseSettings:
         """Return the core's settings. Raises `SettingsError` for values that cannot be."""
         return self.how.settings(self.axis)
+
+
+def _check_node(node: object, kind: str, what: str) -> None:
+    if node is not None and not (hasattr(node, "IsA") and node.IsA(kind)):
+        message = f"The {what} must be a {kind}, but is {node!r}."
+        raise SettingsError(message)

@@ -70,6 +70,7 @@ def _new_residual(original: vtkMRMLVolumeNode, despeckled: vtkMRMLVolumeNode) ->
     residual.SetAttribute(CONTENT_ATTRIBUTE, f"residual: '{original.GetName()}' minus '{despeckled.GetName()}'")
     residual.CreateDefaultDisplayNodes()
     display, shown = residual.GetDisplayNode(), original.GetDisplayNode()
+    display.SetAutoWindowLevel(False)  # before there are pixels, which would all be looked at for it
     if scene.GetNodeByID(GREY):
         display.SetAndObserveColorNodeID(GREY)
     if shown is not None:

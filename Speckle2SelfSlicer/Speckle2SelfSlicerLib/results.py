@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from Speckle2SelfSlicerLib.sequences import cine_of
 from Speckle2SelfSlicerLib.volumes import SUPPORTED_CLASSES, is_result, why_unsupported
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLScene, vtkMRMLVolumeNode
 
 INPUT_ROLE = "speckle2selfInput"
+FRAME_ATTRIBUTE = "Speckle2Self.Frame"
+"""Index value of the frame that a result was made from, if it was one of a sequence."""
 
 
 def link_result(output: vtkMRMLVolumeNode, original: vtkMRMLVolumeNode) -> None:
@@ -27,6 +30,12 @@ def results_of(original: vtkMRMLVolumeNode | None) -> list[vtkMRMLVolumeNode]:
     if original is None or original.GetScene() is None:
         return []
     return [volume for volume in volumes_in(original.GetScene()) if input_of(volume) is original]
+
+
+def is_of_frame_shown(result: vtkMRMLVolumeNode, original: vtkMRMLVolumeNode) -> bool:
+    """Whether the result of a single frame is of the frame that its sequence shows now; true for all other results."""
+    value, cine = result.GetAttribute(FRAME_ATTRIBUTE), cine_of(original)
+    return value is None or cine is None or cine.index_value == value
 
 
 def volumes_in(scene: vtkMRMLScene) -> list[vtkMRMLVolumeNode]:

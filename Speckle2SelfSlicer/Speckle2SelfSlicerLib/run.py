@@ -18,15 +18,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from Speckle2SelfLogic.denoiser import Denoiser, Despeckled, Mask
-from Speckle2SelfLogic.errors import CancelledError, UnsupportedImageError
+from Speckle2SelfLogic.errors import CancelledError, SettingsError, UnsupportedImageError
 from Speckle2SelfLogic.image import UltrasoundImage
 from Speckle2SelfLogic.runtime import FrameDespeckler
 from Speckle2SelfSlicerLib.methods import MethodStore, record
 from Speckle2SelfSlicerLib.regions import region_mask
 from Speckle2SelfSlicerLib.request import DespeckleRequest
-from Speckle2SelfSlicerLib.results import link_result
+from Speckle2SelfSlicerLib.results import FRAME_ATTRIBUTE, input_of, link_result
 from Speckle2SelfSlicerLib.sequences import Cine, check_cine_output, cine_of, read_cine, write_cine
-from Speckle2SelfSlicerLib.volumes import check_output, filled_image, read_volume, why_unsupported, write_volume
+from Speckle2SelfSlicerLib.volumes import (
+    SourceState,
+    changed_meanwhile,
+    check_output,
+    filled_image,
+    read_volume,
+    why_unsupported,
+    write_volume,
+)
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLVolumeNode
@@ -76,7 +84,9 @@ class DespeckleRun:
         self._cancelled = threading.Event()
         self._started_at: float | None = None
         self._cine = _checked(request)
-        self._settings = request.settings()
+        self.request = replace(request, slice_axis=request.axis)  # what follows must not change with the volume
+        self._settings = self.request.settings()
+        self._source: SourceState | None = None
         self._steps = self._all_steps()
 
     @property
@@ -134,9 +144,16 @@ class DespeckleRun:
 
     def _all_steps(self) -> Iterator[Future[Any] | None]:
         """Do everything in pieces; yield what to wait for, or None to be called again soon."""
+        index_values = () if self._cine is None else self._cine.index_values
         image = yield from self._read()
+        self._source = SourceState.of(self.request.volume, _name_of_frame(self.request.volume))
+        frame = None if self._cine is not None else _value_of_frame(self.request.volume)
+        if self._cine is not None and index_values != self._cine.index_values:
+            raise UnsupportedImageError(changed_meanwhile(self._cine.sequence))
         region = None
         if self.request.region is not None:
+            if self._cine is not None:
+                self._cine.check_one_place(self.request.region)
             region = _for_frames(region_mask(self.request.region, self.request.volume, self.request.segment_id), image)
         self.state = RunState.DESPECKLING
         work = self._thread.submit(self._despeckle, image, region)
@@ -145,14 +162,17 @@ class DespeckleRun:
         unit = "slice" if self._cine is None else "frame"
         attributes = record(despeckled.report, self.request, method, unit)
         self._check_still_wanted()
+        if self._cine is not None and index_values != self._cine.index_values:
+            raise UnsupportedImageError(changed_meanwhile(self._cine.sequence))
         yield from self._write(despeckled.image, attributes)
         link_result(self.output, self.request.volume)
+        self.output.SetAttribute(FRAME_ATTRIBUTE, frame)
 
     def _write(self, image: UltrasoundImage, attributes: dict[str, str]) -> Iterator[None]:
         volume, output = self.request.volume, self.request.output
         if self._cine is None:
-            image_data = yield from self._last_of(filled_image(image.pixels, volume.GetImageData()))
-            self.output = write_volume(image_data, volume, output, attributes, _name_of_frame(volume))
+            image_data = yield from self._last_of(filled_image(image.pixels, self._source.image_data))
+            self.output = write_volume(image_data, volume, output, attributes, self._source)
         else:
             self.output = yield from self._last_of(write_cine(image, self._cine, output, attributes))
 
@@ -174,6 +194,9 @@ class DespeckleRun:
         except CancelledError:
             self._check_still_wanted()  # says why
             raise
+        except (SystemExit, KeyboardInterrupt) as error:  # of a method: Slicer would quit
+            message = f"The method ended with {type(error).__name__}."
+            raise RuntimeError(message) from error
 
     def _read(self) -> Iterator[Any]:
         steps = read_volume(self.request.volume) if self._cine is None else read_cine(self._cine)
@@ -181,8 +204,7 @@ class DespeckleRun:
 
     def _check_still_wanted(self) -> None:
         if self._is_orphaned():
-            message = "The input was deleted or the scene closed meanwhile; nothing was written."
-            raise CancelledError(message)
+            raise CancelledError(self._what_is_gone())
         if self._cancelled.is_set():
             message = "Cancelled; nothing was changed."
             raise CancelledError(message)
@@ -193,6 +215,12 @@ class DespeckleRun:
         if self._cine is not None:
             watched += [self._cine.sequence, self._cine.browser]
         return any(node is not None and node.GetScene() is None for node in watched)
+
+    def _what_is_gone(self) -> str:
+        for node, what in ((self.request.output, "output volume"), (self.request.region, "region")):
+            if node is not None and node.GetScene() is None and self.request.volume.GetScene() is not None:
+                return f"The {what} '{node.GetName()}' was deleted meanwhile; nothing was written."
+        return "The input was deleted or the scene closed meanwhile; nothing was written."
 
     def _despeckle(self, image: UltrasoundImage, region: Mask | None) -> tuple[Despeckled, FrameDespeckler]:
         """Run in the thread: load the method and apply it. No MRML here."""
@@ -213,9 +241,24 @@ def _checked(request: DespeckleRequest) -> Cine | None:
     cine = cine_of(request.volume) if request.whole_sequence else None
     if cine is None:
         check_output(request.volume, request.output)
+        _check_is_free(request.volume, request.output)
     else:
         check_cine_output(cine, request.output)
     return cine
+
+
+def _check_is_free(volume: vtkMRMLVolumeNode, output: vtkMRMLVolumeNode | None) -> None:
+    """Refuse an output whose pixels come from a sequence, and the result of another volume."""
+    if cine_of(output) is not None:
+        message = f"'{output.GetName()}' shows the frames of a sequence; choose another volume, or none."
+        raise SettingsError(message)
+    other = input_of(output)
+    if other is not None and other is not volume:
+        message = (
+            f"'{output.GetName()}' is the result of '{other.GetName()}', not of '{volume.GetName()}'; "
+            "choose another volume, or none."
+        )
+        raise SettingsError(message)
 
 
 def _name_of_frame(volume: vtkMRMLVolumeNode) -> str | None:
@@ -224,6 +267,12 @@ def _name_of_frame(volume: vtkMRMLVolumeNode) -> str | None:
     if cine is None or cine.frame_count == 1:
         return None
     return f"{volume.GetName()} frame {cine.frame_number} (Speckle2Self)"
+
+
+def _value_of_frame(volume: vtkMRMLVolumeNode) -> str | None:
+    """Return the index value of a single frame of a sequence; None for a volume of its own."""
+    cine = cine_of(volume)
+    return None if cine is None or cine.frame_count == 1 else cine.index_value
 
 
 def _for_frames(mask: Mask, image: UltrasoundImage) -> Mask:

@@ -10,7 +10,9 @@ import numpy as np
 
 from Speckle2SelfLogic.errors import SettingsError, UnsupportedImageError
 from Speckle2SelfLogic.image import Pixels, UltrasoundImage
+from Speckle2SelfSlicerLib.pair import SAME_MM, ijk_to_ras
 from Speckle2SelfSlicerLib.volumes import (
+    changed_meanwhile,
     fill_like,
     image_from_volume,
     is_result,
@@ -44,6 +46,26 @@ class Cine:
     def frame_count(self) -> int:
         """Number of frames."""
         return int(self.sequence.GetNumberOfDataNodes())
+
+    @property
+    def index_values(self) -> tuple[str, ...]:
+        """Index values of all frames."""
+        return tuple(self.sequence.GetNthIndexValue(number) for number in range(self.frame_count))
+
+    @property
+    def index_value(self) -> str:
+        """Index value of the frame that is shown."""
+        return str(self.sequence.GetNthIndexValue(self.frame_number))
+
+    def check_one_place(self, region: vtkMRMLNode) -> None:
+        """Check that all frames lie where the current one does. Raises `SettingsError` if a region would drift."""
+        here = ijk_to_ras(self.proxy)
+        if not all(np.allclose(ijk_to_ras(self.frame(n)), here, atol=SAME_MM) for n in range(self.frame_count)):
+            message = (
+                f"The frames of '{self.sequence.GetName()}' lie at different places, so that '{region.GetName()}' does "
+                "not hold for all of them; despeckle without a region, or frame by frame."
+            )
+            raise SettingsError(message)
 
     @property
     def frame_number(self) -> int:
@@ -92,7 +114,7 @@ def resolve_sequence(
     node: vtkMRMLVolumeNode | vtkMRMLSequenceNode | None,
 ) -> tuple[vtkMRMLVolumeNode | None, vtkMRMLSequenceNode | None]:
     """Return the proxy volume of a sequence node and that node, or a volume as it is and None."""
-    if node is None or not node.IsA("vtkMRMLSequenceNode"):
+    if not hasattr(node, "IsA") or not node.IsA("vtkMRMLSequenceNode"):
         return node, None
     return cine_of_sequence(node).proxy, node
 
@@ -137,6 +159,9 @@ def check_cine_output(cine: Cine, output: vtkMRMLVolumeNode | None) -> Cine | No
     SettingsError
         If the volume is no proxy of an earlier result in the same browser.
     """
+    if cine.browser.GetRecordingActive():
+        message = f"'{cine.browser.GetName()}' is recording; stop the recording first."
+        raise SettingsError(message)
     if output is None:
         return None
     earlier = cine_of(output)
@@ -184,10 +209,11 @@ def write_cine(
     earlier = check_cine_output(cine, output)
     source, name = cine.sequence, result_name(cine.proxy)
     results = slicer.vtkMRMLSequenceNode()
-    results.SetIndexType(source.GetIndexType())  # before the frames, which are told apart by it
-    results.SetNumericIndexValueTolerance(source.GetNumericIndexValueTolerance())
-    for number in range(cine.frame_count):
+    _index_like(source, results)  # before there are frames: text and close numbers are no different numbers otherwise
+    for number in range(len(image.pixels)):
         original = cine.frame(number)
+        if cine.frame_count != len(image.pixels) or _differs(original, image.pixels[number]):
+            raise UnsupportedImageError(changed_meanwhile(source))
         frame = getattr(slicer, output_class(original))()
         frame.SetName(name)
         fill_like(frame, image.pixels[number], original)
@@ -206,8 +232,6 @@ def _added(results: vtkMRMLSequenceNode, cine: Cine, attributes: Mapping[str, st
     name, proxy_name = result_name(source), result_name(cine.proxy)
     results.SetName(scene.GenerateUniqueName(name))
     proxy_name = results.GetName() if name == proxy_name else scene.GenerateUniqueName(proxy_name)
-    results.SetIndexName(source.GetIndexName())
-    results.SetIndexUnit(source.GetIndexUnit())
     _set_attributes(results, attributes)
     scene.AddNode(results)
     storage = scene.AddNewNodeByClass("vtkMRMLVolumeSequenceStorageNode")
@@ -228,14 +252,35 @@ def _added(results: vtkMRMLSequenceNode, cine: Cine, attributes: Mapping[str, st
 
 def _replaced(results: vtkMRMLSequenceNode, earlier: Cine, attributes: Mapping[str, str] | None) -> vtkMRMLVolumeNode:
     """Give an earlier result new frames."""
-    was_modifying = earlier.sequence.StartModify()  # one event: each updates all proxies
+    sequence = earlier.sequence
+    was_modifying = sequence.StartModify()  # one event and not one for each frame, at which views and panel work
     for number in range(results.GetNumberOfDataNodes()):
-        earlier.sequence.SetDataNodeAtValue(results.GetNthDataNode(number), results.GetNthIndexValue(number))
-    earlier.sequence.EndModify(was_modifying)
+        sequence.SetDataNodeAtValue(results.GetNthDataNode(number), results.GetNthIndexValue(number))
+    values = {results.GetNthIndexValue(number) for number in range(results.GetNumberOfDataNodes())}
+    for value in [sequence.GetNthIndexValue(number) for number in range(sequence.GetNumberOfDataNodes())]:
+        if value not in values:  # of a frame that the source has no more
+            sequence.RemoveDataNodeAtValue(value)
+    sequence.EndModify(was_modifying)
     _set_attributes(earlier.sequence, attributes)
     _set_attributes(earlier.proxy, attributes)
     _update_proxies(earlier.browser)
     return earlier.proxy
+
+
+def _index_like(source: vtkMRMLSequenceNode, sequence: vtkMRMLSequenceNode) -> None:
+    """Let a sequence count its frames as another one does."""
+    sequence.SetIndexName(source.GetIndexName())
+    sequence.SetIndexUnit(source.GetIndexUnit())
+    sequence.SetIndexType(source.GetIndexType())
+    sequence.SetNumericIndexValueTolerance(source.GetNumericIndexValueTolerance())
+
+
+def _differs(original: vtkMRMLVolumeNode | None, pixels: Pixels) -> bool:
+    """Whether a frame has no pixels, or others in number or type."""
+    if why_unsupported(original):
+        return True
+    voxels = voxels_of(original.GetImageData())
+    return voxels.shape != pixels.shape or voxels.dtype != pixels.dtype
 
 
 def _update_proxies(browser: vtkMRMLSequenceBrowserNode) -> None:

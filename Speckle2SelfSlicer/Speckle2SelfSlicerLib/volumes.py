@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,6 +56,13 @@ def image_from_volume(volume: vtkMRMLVolumeNode, window_zyx: tuple[slice, ...] =
     return _image_of(volume, voxels_of(volume.GetImageData())[window_zyx].copy())
 
 
+def image_view_of(volume: vtkMRMLVolumeNode) -> UltrasoundImage:
+    """Return a volume as an image that shares its pixels: for a look on the main thread. See `image_from_volume`."""
+    if obstacle := why_unsupported(volume):
+        raise UnsupportedImageError(obstacle)
+    return _image_of(volume, voxels_of(volume.GetImageData()))
+
+
 def read_volume(volume: vtkMRMLVolumeNode) -> Iterator[UltrasoundImage | None]:
     """Copy a volume in steps that take milliseconds each; the last step gives the image. See `image_from_volume`.
 
@@ -66,9 +74,10 @@ def read_volume(volume: vtkMRMLVolumeNode) -> Iterator[UltrasoundImage | None]:
     if obstacle := why_unsupported(volume):
         raise UnsupportedImageError(obstacle)
     image_data = volume.GetImageData()
+    changed_at = image_data.GetMTime()
     pixels = np.empty_like(voxels_of(image_data))
     for slab in _slabs(pixels):
-        if volume.GetImageData() is not image_data or voxels_of(image_data).shape != pixels.shape:
+        if volume.GetImageData() is not image_data or image_data.GetMTime() != changed_at:
             message = f"'{volume.GetName()}' got other pixels while it was read; stop what changes it and try again."
             raise UnsupportedImageError(message)
         pixels[slab] = voxels_of(image_data)[slab]
@@ -152,12 +161,34 @@ def check_output(source: vtkMRMLVolumeNode, output: vtkMRMLVolumeNode | None) ->
         raise SettingsError(message)
 
 
+@dataclass(frozen=True)
+class SourceState:
+    """What a result takes over from its source, as it was when the pixels were read."""
+
+    image_data: vtk.vtkImageData
+    ijk_to_ras: vtk.vtkMatrix4x4
+    output_class: str
+    name: str
+
+    @classmethod
+    def of(cls, source: vtkMRMLVolumeNode, name: str | None = None) -> SourceState:
+        """Take down the state of a volume; the name is that of a new result."""
+        image_data = vtk.vtkImageData()
+        image_data.ShallowCopy(source.GetImageData())  # extent and type; voxels are shared
+        return cls(image_data, ijk_to_ras_of(source), output_class(source), name or result_name(source))
+
+
+def changed_meanwhile(node: vtkMRMLNode) -> str:
+    """Return what to say if an input was changed by somebody else during a run."""
+    return f"'{node.GetName()}' changed while it was despeckled; stop what changes it and try again."
+
+
 def write_volume(
     image_data: vtk.vtkImageData,
     source: vtkMRMLVolumeNode,
     output: vtkMRMLVolumeNode | None = None,
     attributes: Mapping[str, str] | None = None,
-    name: str | None = None,
+    state: SourceState | None = None,
 ) -> vtkMRMLVolumeNode:
     """Put pixels that were made from a source volume into a volume with all of the source's geometry.
 
@@ -174,23 +205,26 @@ def write_volume(
         The volume to fill; left out: a new one in the scene of the source, beside it in the subject hierarchy.
     attributes
         Node attributes to set on the output.
-    name
-        Name of a new output; left out: "<source> (Speckle2Self)".
+    state
+        Geometry and name of the source when its pixels were read; left out: as they are now.
 
     Raises
     ------
     SettingsError
         If `check_output` objects.
     """
+    state = state or SourceState.of(source)
+    if why_unsupported(source) or output_class(source) != state.output_class:
+        raise UnsupportedImageError(changed_meanwhile(source))
     check_output(source, output)
     scene = source.GetScene()
     if output is None:
         output = scene.CreateNodeByClass(output_class(source))
         output.UnRegister(None)  # the scene owns it from here on
-        output.SetName(scene.GenerateUniqueName(name or result_name(source)))
+        output.SetName(scene.GenerateUniqueName(state.name))
         scene.AddNode(output)
         place_beside(output, source)
-    output.SetIJKToRASMatrix(ijk_to_ras_of(source))
+    output.SetIJKToRASMatrix(state.ijk_to_ras)
     output.SetAndObserveTransformNodeID(source.GetTransformNodeID())
     for attribute, value in (attributes or {}).items():
         output.SetAttribute(attribute, value)
@@ -282,7 +316,7 @@ def show_alike(source: vtkMRMLVolumeNode, output: vtkMRMLVolumeNode) -> None:
     large volumes.
     """
     shown = source.GetDisplayNode()
-    if shown is None:
+    if shown is None or not shown.IsA("vtkMRMLScalarVolumeDisplayNode"):
         output.CreateDefaultDisplayNodes()
         return
     display = output.GetDisplayNode()

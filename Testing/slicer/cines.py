@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+OBLIQUE = np.array([[0.0, -0.3, 0, 5], [-0.2, 0, 0, 7], [0, 0, 1.5, -9], [0, 0, 0, 1]])
+
 
 @dataclass
 class Inverse:

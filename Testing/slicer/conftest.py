@@ -73,3 +73,37 @@ def a_panel(a_slicer_app):
 
     with module_panel(a_slicer_app, MODULE_FOLDER / "Speckle2SelfSlicer.py") as widget:
         yield widget
+
+
+@pytest.fixture
+def a_volume(a_panel, a_scene):
+    import slicer
+
+    from Testing.slicer.cines import OBLIQUE, speckle
+
+    volume = slicer.util.addVolumeFromArray(speckle((3, 64, 72)), OBLIQUE, "Carotid")
+    a_panel.ui.inputSelector.setCurrentNode(volume)
+    return volume
+
+
+@pytest.fixture
+def use(a_panel, monkeypatch):
+    """Let the panel ask for a method object instead of the named method."""
+
+    def use(method):
+        from Speckle2SelfSlicerLib.request import MethodRequest
+
+        section = a_panel.panel.method
+        monkeypatch.setattr(section, "how", lambda: MethodRequest(method, a_panel.panel.parameters.strength))
+        return method
+
+    return use
+
+
+@pytest.fixture
+def apply(a_panel, a_slicer_app):
+    def apply():
+        a_panel.ui.applyButton.click()
+        return a_slicer_app.pump(lambda: not a_panel.panel.run.is_busy)
+
+    return apply

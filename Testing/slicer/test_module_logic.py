@@ -275,3 +275,29 @@ def test_listing_the_methods_does_not_import_torch():
     )
     command = [sys.executable, "-c", script, str(ROOT / "Speckle2SelfSlicer"), str(ROOT)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"inputVolume": "volume"}, "The input must be a vtkMRMLVolumeNode, but is 'volume'"),
+        ({"outputVolume": 5}, "The output must be a vtkMRMLVolumeNode, but is 5"),
+        ({"region": "box"}, "The region must be a vtkMRMLNode, but is 'box'"),
+        ({"strength": None}, "The strength must be a number between 0 and 1, but is None"),
+        ({"method": 7}, "The method must be a name, a path, or an object that despeckles, but is 7"),
+        ({"method": "x" * 300}, "There is no method, model or weight file 'xxx"),
+        ({"method": Path("no/such/file.pt")}, "There is no method, model or weight file 'no"),
+        ({"device": "tpu", "method": DEFAULT_MODEL}, "There is no device 'tpu'"),
+        ({"sliceAxis": "k"}, "The slice axis must be one of"),
+    ],
+)
+def test_wrong_arguments_are_named(a_logic, a_volume, wrong, sentence):
+    with pytest.raises(SettingsError, match=re.escape(sentence)):
+        a_logic.process(**{"inputVolume": a_volume, **wrong})
+
+
+def test_a_closed_logic_says_so(the_module, a_volume):
+    logic = the_module.Speckle2SelfSlicerLogic()
+    logic.close()
+    with pytest.raises(SettingsError, match="This logic was closed"):
+        logic.process(a_volume, method=Inverse())

@@ -3,43 +3,9 @@
 import numpy as np
 import pytest
 
-from Testing.slicer.cines import Inverse, Patient, add_cine, show, speckle
+from Testing.slicer.cines import OBLIQUE, Inverse, Patient, add_cine, show, speckle
 from Testing.slicer.pairs import pixels_of
 from Testing.slicer.saving import able_to_read_files
-
-OBLIQUE = np.array([[0.0, -0.3, 0, 5], [-0.2, 0, 0, 7], [0, 0, 1.5, -9], [0, 0, 0, 1]])
-
-
-@pytest.fixture
-def a_volume(a_panel, a_scene):
-    import slicer
-
-    volume = slicer.util.addVolumeFromArray(speckle((3, 64, 72)), OBLIQUE, "Carotid")
-    a_panel.ui.inputSelector.setCurrentNode(volume)
-    return volume
-
-
-@pytest.fixture
-def use(a_panel, monkeypatch):
-    """Let the panel ask for a method object instead of the named method."""
-
-    def use(method):
-        from Speckle2SelfSlicerLib.request import MethodRequest
-
-        section = a_panel.panel.method
-        monkeypatch.setattr(section, "how", lambda: MethodRequest(method, a_panel.panel.parameters.strength))
-        return method
-
-    return use
-
-
-@pytest.fixture
-def apply(a_panel, a_slicer_app):
-    def apply():
-        a_panel.ui.applyButton.click()
-        return a_slicer_app.pump(lambda: not a_panel.panel.run.is_busy)
-
-    return apply
 
 
 def test_three_clicks_choose_apply_compare(a_panel, a_slicer_app, a_volume, apply):

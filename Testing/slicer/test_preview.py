@@ -8,10 +8,8 @@ import pytest
 
 from Speckle2SelfLogic.denoiser import Denoiser, DenoiseSettings
 from Speckle2SelfLogic.image import UltrasoundImage
-from Testing.slicer.cines import Inverse, speckle
+from Testing.slicer.cines import OBLIQUE, Inverse, speckle
 from Testing.slicer.pairs import pixels_of
-
-OBLIQUE = np.array([[0.0, -0.3, 0, 5], [-0.2, 0, 0, 7], [0, 0, 1.5, -9], [0, 0, 0, 1]])
 
 
 @dataclass
@@ -160,3 +158,22 @@ def test_problems_are_told_and_do_not_stop_the_next_preview(a_logic, ask, a_scen
     a_scene.Clear(0)
     answered(preview)
     assert a_scene.GetNumberOfNodesByClass("vtkMRMLVolumeNode") == 0
+
+
+def test_the_preview_changes_only_what_apply_would_change(a_logic, a_scene):
+    import slicer
+
+    from Speckle2SelfSlicerLib.request import DespeckleRequest, MethodRequest
+
+    volume = slicer.util.addVolumeFromArray(speckle((4, 60, 70)), np.diag((1.0, 1, 1, 1)), "Scan")
+    box = a_scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Box")
+    box.SetCenter(30, 20, 2)
+    box.SetSize(10, 8, 0.5)
+    preview = a_logic.engine.preview()
+    applied = pixels_of(a_logic.process(volume, method=Inverse(), region=box))
+    for number in (2, 2, 0):  # the second time the volume is known and only its slice is copied
+        preview.ask(DespeckleRequest(volume, MethodRequest(Inverse()), region=box), number)
+        answered(preview)
+        assert preview.error is None
+        np.testing.assert_array_equal(pixels_of(preview.node)[0], applied[number])
+    assert "outside the region" in preview.note

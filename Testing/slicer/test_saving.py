@@ -3,11 +3,9 @@
 import numpy as np
 import pytest
 
-from Testing.slicer.cines import Inverse, add_cine, ready_for_sequences, show, speckle
+from Testing.slicer.cines import OBLIQUE, Inverse, add_cine, ready_for_sequences, show, speckle
 from Testing.slicer.pairs import pixels_of
 from Testing.slicer.saving import able_to_read_files
-
-OBLIQUE = np.array([[0.0, -0.3, 0, 5], [-0.2, 0, 0, 7], [0, 0, 1.5, -9], [0, 0, 0, 1]])
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import qt
 import slicer
 
 from Speckle2SelfSlicerLib.compare import CompareMode, Comparison
-from Speckle2SelfSlicerLib.results import input_of
+from Speckle2SelfSlicerLib.results import input_of, is_of_frame_shown
 from Speckle2SelfSlicerLib.slice_views import register_layouts
 from Speckle2SelfSlicerLib.texts import tr as _
 
@@ -54,6 +54,12 @@ class CompareSection:
             self.flip()
             self.refresh()
             return
+        self._show(mode)
+
+    def _show(self, mode: CompareMode) -> None:
+        if self.pair() is None:
+            self._panel.refresh()
+            return
         self._panel.preview.stop()
         try:
             self._matching_comparison().show(mode)
@@ -68,7 +74,7 @@ class CompareSection:
         if result is not None:
             return volume, result
         original = input_of(volume)
-        return None if original is None else (original, volume)
+        return None if original is None or not is_of_frame_shown(volume, original) else (original, volume)
 
     def flip(self) -> None:
         """Show the other one of original and despeckled."""
@@ -98,7 +104,7 @@ class CompareSection:
         """Go on comparing in the same mode, with the newest result."""
         mode = None if self._comparison is None else self._comparison.mode
         if mode is not None:
-            self.show(mode)
+            self._show(mode)
 
     def release_key(self) -> None:
         """Give the key back to the main window: it would stay there when the panel is made anew."""
@@ -123,7 +129,9 @@ class CompareSection:
 
     def refresh(self) -> None:
         """Allow what there is a result for."""
-        if self._pair is not None and any(node.GetScene() is None for node in self._pair):
+        if self._pair is not None and (
+            any(node.GetScene() is None for node in self._pair) or not is_of_frame_shown(self._pair[1], self._pair[0])
+        ):
             self.restore()
             return
         obstacle = self._obstacle()

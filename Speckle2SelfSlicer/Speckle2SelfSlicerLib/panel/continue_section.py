@@ -49,7 +49,11 @@ class ContinueSection:
 
     def segment(self) -> None:
         """Open Segment Editor: draw on the despeckled image, on the grid of the original."""
-        original, result = self._panel.compare.pair()
+        pair = self._panel.compare.pair()
+        if pair is None:
+            self._panel.refresh()
+            return
+        original, result = pair
         self._panel.compare.restore()
         try:
             self._segmentation = prepare_segmentation(original, result, self._segmentation)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from Speckle2SelfLogic.plain_errors import is_file
 from Speckle2SelfLogic.weights import DEFAULT_MODEL
 from Speckle2SelfSlicerLib.installation import device_hint
 from Speckle2SelfSlicerLib.methods import describe_method, method_titles
@@ -48,7 +49,7 @@ class MethodSection:
     def why_not(self) -> str:
         """Return one sentence that says why the method cannot run, or nothing."""
         parameters = self._panel.parameters
-        if parameters.method == FROM_FILE and not parameters.modelFile.is_file():
+        if parameters.method == FROM_FILE and not is_file(parameters.modelFile):
             return _("Choose a file of weights in 'Method and output', or another method.")
         if parameters.region is not None:
             return why_unusable(parameters.region, self.segment_id(), self._panel.volume)

@@ -12,6 +12,7 @@ from slicer.util import VTKObservationMixin
 
 from Speckle2SelfSlicerLib.engine import Engine
 from Speckle2SelfSlicerLib.layers import shown_volume
+from Speckle2SelfSlicerLib.pair import NodeLink
 from Speckle2SelfSlicerLib.panel.compare_section import CompareSection
 from Speckle2SelfSlicerLib.panel.continue_section import ContinueSection
 from Speckle2SelfSlicerLib.panel.input_section import InputSection
@@ -23,8 +24,9 @@ from Speckle2SelfSlicerLib.panel.quality_section import QualitySection
 from Speckle2SelfSlicerLib.panel.run_section import RunSection
 from Speckle2SelfSlicerLib.parameters import Speckle2SelfParameters
 from Speckle2SelfSlicerLib.request import DespeckleRequest, MethodRequest
-from Speckle2SelfSlicerLib.results import results_of, suggested_input
+from Speckle2SelfSlicerLib.results import is_of_frame_shown, results_of, suggested_input
 from Speckle2SelfSlicerLib.status import StatusLog, explain
+from Speckle2SelfSlicerLib.volumes import why_unsupported
 
 OPTIONAL_NODES = ("outputVolume", "region", "qualityRegion", "tissueRegion", "profileLine")
 IDLE_MS = 10
@@ -55,7 +57,10 @@ class Panel(VTKObservationMixin):
         self._logic = logic
         self._gui_tag: int | None = None
         self._input: slicer.vtkMRMLVolumeNode | None = None
-        self._refreshing = self._waiting = self._preparing = self._closed = False
+        self._regions: list[slicer.vtkMRMLNode] = []
+        self._refreshing = self._waiting = self._woken = self._preparing = self._closed = False
+        self._latest = NodeLink(None)
+        self._why_unsupported = ""
         self.input = InputSection(self)
         self.method = MethodSection(self)
         self.preview = PreviewSection(self)
@@ -98,8 +103,14 @@ class Panel(VTKObservationMixin):
     @property
     def result(self) -> slicer.vtkMRMLVolumeNode | None:
         """The latest result of the input."""
-        results = results_of(self.volume)
+        results = [each for each in results_of(self.volume) if is_of_frame_shown(each, self.volume)]
+        if self._latest.node in results:
+            return self._latest.node
         return results[-1] if results else None
+
+    def remember(self, result: slicer.vtkMRMLVolumeNode) -> None:
+        """Keep in mind which result was made last: an earlier one may have been filled anew."""
+        self._latest = NodeLink(result)
 
     def request(self) -> DespeckleRequest:
         """Return what the panel asks for."""
@@ -133,6 +144,8 @@ class Panel(VTKObservationMixin):
         self._refreshing = True
         try:
             self._watch_input()
+            self._why_unsupported = why_unsupported(self.volume)
+            self._watch_regions()
             for section in self._sections:
                 section.refresh()
         finally:
@@ -179,13 +192,14 @@ class Panel(VTKObservationMixin):
 
     def wake(self) -> None:
         """Start the clock, which runs as long as a section is busy."""
+        self._woken = True
         self._clock.start()
 
     def tick(self) -> None:
         """Let the sections do a little; stop the clock when none is busy."""
-        started = time.perf_counter()
+        started, self._woken = time.perf_counter(), False
         busy = [section.tick() for section in self._sections]
-        if not any(busy):
+        if not any(busy) and not self._woken:
             self._clock.stop()
             return
         self._clock.setInterval(0 if time.perf_counter() - started > WAITED_S else IDLE_MS)
@@ -230,20 +244,46 @@ class Panel(VTKObservationMixin):
             self.addObserver(self._input, vtk.vtkCommand.ModifiedEvent, self._on_input_modified)
             self.addObserver(self._input, self._input.ImageDataModifiedEvent, self._on_input_pixels)
 
+    def _watch_regions(self) -> None:
+        """Take up that a region is drawn after it was chosen."""
+        names = () if self.parameters is None else ("region", "qualityRegion", "tissueRegion")
+        chosen = (getattr(self.parameters, name) for name in names)
+        regions = list(dict.fromkeys(node for node in chosen if node is not None))
+        if regions == self._regions:
+            return
+        for node in self._regions:
+            for event in _events_of(node):
+                self.removeObserver(node, event, self._on_region)
+        for node in regions:
+            for event in _events_of(node):
+                self.addObserver(node, event, self._on_region)
+        self._regions = regions
+
+    def _on_region(self, _caller: vtk.vtkObject, _event: str) -> None:
+        self._refresh_soon()
+
     def _on_parameters(self, _caller: vtk.vtkObject, _event: str) -> None:
         self.refresh()
 
     def _on_input_modified(self, _caller: vtk.vtkObject, _event: str) -> None:
-        self.refresh()
+        if why_unsupported(self.volume) != self._why_unsupported:
+            self.refresh()
+        else:
+            self._refresh_soon()
 
     def _on_input_pixels(self, _caller: vtk.vtkObject, _event: str) -> None:
         self.compare.follow()
+        self._refresh_soon()
         self.continuation.follow()
         self.preview.ask()
 
     def _on_nodes_changed(self, _caller: vtk.vtkObject, _event: str) -> None:
+        if not slicer.mrmlScene.IsBatchProcessing():
+            self._refresh_soon()
+
+    def _refresh_soon(self) -> None:
         """Refresh once when the event loop comes round, however many nodes come and go until then."""
-        if self.parameters is not None and not self._waiting and not slicer.mrmlScene.IsBatchProcessing():
+        if self.parameters is not None and not self._waiting:
             self._waiting = True
             qt.QTimer.singleShot(0, self._refresh_at_last)
 
@@ -268,6 +308,20 @@ class Panel(VTKObservationMixin):
 
     def _on_scene_closed(self, _caller: vtk.vtkObject, _event: str) -> None:
         self.bind(self._logic.getParameterNode())
+
+
+def _events_of(region: slicer.vtkMRMLNode) -> tuple[int, ...]:
+    """Return the events of a region that may make it usable, or not any more."""
+    if not region.IsA("vtkMRMLSegmentationNode"):
+        return (vtk.vtkCommand.ModifiedEvent, region.PointModifiedEvent)
+    segments = slicer.vtkSegmentation
+    return (
+        vtk.vtkCommand.ModifiedEvent,
+        segments.SegmentAdded,
+        segments.SegmentRemoved,
+        segments.SegmentModified,
+        segments.SourceRepresentationModified,
+    )
 
 
 def _widgets_by_parameter(ui: object) -> dict[str, qt.QWidget]:

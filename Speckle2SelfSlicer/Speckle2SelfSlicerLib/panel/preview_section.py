@@ -40,6 +40,8 @@ class PreviewSection:
     def refresh(self) -> None:
         """Allow a preview where there is an input and no run, and ask for it when a setting changed."""
         box = self._panel.ui.previewCheckBox
+        if self.is_on and self._panel.volume is None:
+            self.stop()  # the input is gone
         self._why_not = self._obstacle()
         box.enabled = self.is_on or not self._why_not
         box.toolTip = self._why_not or _("Show the slice in view despeckled while you change settings.")
@@ -50,8 +52,9 @@ class PreviewSection:
         """Ask for the slice in view, if it or a setting is new."""
         if not self.is_on:
             return
-        if self._why_not:
-            self._panel.show(self._why_not)
+        obstacle = self._why_not or why_unsupported(self._panel.volume)  # it may have lost its pixels just now
+        if obstacle:
+            self._panel.show(obstacle)
             return
         request = self._panel.request()
         number = slice_shown(request.volume, request.axis, first_view(slicer.mrmlScene))

@@ -147,8 +147,11 @@ class QualitySection:
         )
 
     def _start(self, *, over_frames: bool) -> None:
-        panel = self._panel
-        original, result = panel.compare.pair()
+        panel, pair = self._panel, self._panel.compare.pair()
+        if pair is None:  # another frame is shown since the button was allowed
+            panel.refresh()
+            return
+        original, result = pair
         axis = panel.request().axis
         try:
             region, tissue = (

@@ -114,8 +114,11 @@ class RunSection:
             show_in_all_views(run.output)
             if not was_shown and slicer.app.layoutManager() is not None:
                 slicer.util.resetSliceViews()
+            panel.remember(run.output)
             panel.compare.renew()
             panel.say(f"{run.output.GetName()}: {run.output.GetAttribute(SUMMARY_ATTRIBUTE)}")
+            panel.continuation.follow()
+            panel.continuation.tick()
         else:
             panel.fail(run.error)
         panel.refresh()

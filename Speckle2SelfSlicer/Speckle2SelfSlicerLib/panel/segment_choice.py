@@ -24,6 +24,7 @@ class SegmentChoice:
     def __init__(self, label: qt.QLabel, combo: qt.QComboBox, on_chosen: Callable[[str], None]) -> None:
         self._label, self._combo, self._on_chosen = label, combo, on_chosen
         self._filling = False
+        self._region: slicer.vtkMRMLNode | None = None
         self._shown: tuple[dict[str, str], str] | None = None
         combo.connect("currentIndexChanged(int)", self._on_index)
 
@@ -40,11 +41,15 @@ class SegmentChoice:
             self._combo.clear()
             for segment_id, name in names.items():
                 self._combo.addItem(name, segment_id)
-            self._combo.currentIndex = max(list(names).index(chosen) if chosen in names else 0, 0)
+            is_new = region is not self._region or not chosen
+            self._region = region
+            if names and chosen not in names and is_new:
+                chosen = next(iter(names))
+                self._on_chosen(chosen)
+            # a chosen segment that was removed leaves the list empty: another one must not take its place unseen
+            self._combo.currentIndex = list(names).index(chosen) if chosen in names else -1
         finally:
             self._filling = False
-        if names and chosen not in names:
-            self._on_chosen(next(iter(names)))
 
     def _on_index(self, index: int) -> None:
         if not self._filling and index >= 0:

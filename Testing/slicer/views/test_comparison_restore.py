@@ -114,10 +114,11 @@ def test_restore_leaves_no_helper_nodes_and_empty_views(compare, modes, a_scene,
     assert not [name for name in names if "swipe" in name or "residual" in name]
 
 
-def test_a_removed_residual_leaves_no_item_in_the_subject_hierarchy(compare, modes, a_scene):
+def test_a_removed_residual_leaves_no_item_in_the_subject_hierarchy(compare, modes, a_scene, a_pair):
     import slicer
 
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(a_scene)
+    hierarchy.CreateItem(hierarchy.GetSceneItemID(), a_pair.original)  # the application does so by itself
     before = hierarchy.GetNumberOfItems()
     comparison = compare()
     comparison.show(modes.RESIDUAL)
