@@ -518,3 +518,60 @@ def test_installing_is_not_started_twice(a_panel, a_slicer_app, a_volume, monkey
     assert len(started) == 1
     assert not a_panel.ui.liveButton.checked
     assert a_panel.panel.result is not None
+
+
+def test_without_the_extension_pytorch_apply_says_how_to_get_it(a_panel, a_slicer_app, a_volume, monkeypatch):
+    from Speckle2SelfSlicerLib import installation
+
+    monkeypatch.setattr(installation, "torch_state", lambda: installation.TorchState.MISSING)
+    monkeypatch.setattr(installation, "has_pytorch_extension", lambda: False)
+    a_panel.ui.applyButton.click()
+    text = a_panel.ui.messageLabel.text
+    assert text.startswith("This method needs PyTorch, which Slicer's extension 'PyTorch' installs")
+    assert "choose a classical filter such as 'median'" in text
+    assert not a_panel.panel.run.is_busy
+    assert a_panel.ui.applyButton.enabled
+
+
+def test_pytorch_is_installed_after_asking_and_not_when_declined(a_panel, a_slicer_app, a_volume, monkeypatch):
+    from Speckle2SelfSlicerLib import installation
+
+    calls = []
+
+    class PyTorchUtilsLogic:
+        def installTorch(self, askConfirmation=False):  # noqa: N802, N803 - as the extension calls it
+            calls.append(askConfirmation)
+            monkeypatch.setattr(installation, "torch_state", lambda: installation.TorchState.READY)
+            return object()
+
+    monkeypatch.setattr(installation, "torch_state", lambda: installation.TorchState.MISSING)
+    monkeypatch.setattr(installation, "_extension_logic", PyTorchUtilsLogic)
+    monkeypatch.setattr(installation, "check_torch", lambda: None)
+    a_slicer_app.dialogs.expect("confirmOkCancelDisplay", False)
+    a_panel.ui.applyButton.click()
+    assert "because you declined" in a_panel.ui.messageLabel.text
+    assert not calls
+    a_slicer_app.dialogs.expect("confirmOkCancelDisplay", True)
+    a_panel.ui.applyButton.click()
+    assert "Installing PyTorch" in a_panel.ui.logTextEdit.plainText
+    a_slicer_app.pump(lambda: not a_panel.panel.run.is_busy)
+    assert calls == [False]
+    assert a_panel.panel.result is not None
+
+
+def test_the_panel_survives_a_foreign_scene(a_panel, a_slicer_app, a_volume, apply):
+    import slicer
+
+    a_panel.parent.setMRMLScene(slicer.vtkMRMLScene())
+    a_panel.panel.parameters.method = "median"
+    apply()
+    assert a_panel.panel.result is not None
+
+
+def test_every_control_can_be_reached_with_the_keyboard(a_panel):
+    for name, widget in vars(a_panel.ui).items():
+        if name.endswith(("Button", "CheckBox", "ComboBox")):
+            assert widget.focusPolicy & 1, name  # Qt::TabFocus
+    for label, buddy in (("inputLabel", "inputSelector"), ("strengthLabel", "strengthSlider")):
+        assert "&" in getattr(a_panel.ui, label).text
+        assert getattr(a_panel.ui, label).buddy() is getattr(a_panel.ui, buddy)
