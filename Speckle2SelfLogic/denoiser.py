@@ -145,7 +145,7 @@ class Denoiser:
         image
             The frame, cine or volume.
         progress, is_cancelled
-            Called before each batch and after it.
+            Called after each batch, and before it.
         context
             Grey range and sector, if they are known already: those of a whole cine for one of its frames, or of the
             first frame of a live image. Left out: found in this image.
@@ -156,11 +156,12 @@ class Denoiser:
         Raises
         ------
         UnsupportedImageError
-            For non-finite values, pixels that are not numbers, or a linear envelope (compress it first).
+            For non-finite values, pixels that are not numbers, or a linear envelope (compress it first); and if the
+            method's answer is no image of the same size or holds non-finite values.
         GeometryError
             If the region or the sector of the context has another shape than the image.
         SettingsError
-            If settings do not fit the image.
+            If settings do not fit the image, or the region holds no pixel.
         CancelledError
             As soon as ``is_cancelled`` returns true, at the latest after the current batch.
         """

@@ -118,8 +118,10 @@ class Speckle2SelfSlicerLogic(ScriptedLoadableModuleLogic):
         :param wholeSequence: for the proxy volume of a sequence, whether all frames are meant.
         :param sliceAxis: "auto", or "z", "y", "x" for slices along K, J, I.
         :param device: "auto", "cuda" or "cpu".
+        :param keepOverlays: whether coloured overlays (calipers, Doppler, text) keep their pixels.
         :param region: segmentation or ROI node outside of which nothing changes, with ``segmentID`` if needed.
         :param interactive: whether it may ask (for example to install PyTorch) and keep the window alive.
+        :raises Speckle2SelfError: in one sentence, if something cannot be done.
         """
         from Speckle2SelfSlicerLib.request import DespeckleRequest, MethodRequest
         from Speckle2SelfSlicerLib.sequences import cine_of, resolve_sequence

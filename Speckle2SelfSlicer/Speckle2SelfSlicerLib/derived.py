@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from slicer import vtkMRMLVolumeNode
 
 CONTENT_ATTRIBUTE = "Speckle2Self.Content"
-"""Node attribute that says what such a volume holds."""
+"""Node attribute that says what such a volume, or a table of figures, holds."""
 
 
 def image_like(

@@ -1,4 +1,4 @@
-"""What every face of the module stands on: loaded methods, the thread they work in, and runs, previews, live images."""
+"""What every face stands on: loaded methods, the thread they work in, and runs, previews, live images, figures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Engine:
-    """Makes runs, previews and live images. All of them share one thread, which keeps a network's libraries warm."""
+    """Makes runs, previews, live images and figures. All share one thread, which keeps a network's libraries warm."""
 
     def __init__(self) -> None:
         self._methods = MethodStore()

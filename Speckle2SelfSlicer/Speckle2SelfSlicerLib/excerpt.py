@@ -46,9 +46,15 @@ def despeckle_excerpt(
     Parameters
     ----------
     image
-        The volume, whose context is ``context``.
+        The volume.
     denoiser
         Method and settings; its slice axis is one of ``"z"``, ``"y"``, ``"x"``.
+    context
+        Grey range and sector of the whole image.
+    slice_number
+        Which slice along that axis, from 0.
+    affordable_px
+        Most pixels of the part; a part is not made smaller than `LEAST_SIDE_PX` along each side.
     region
         Pixels of the image that may change (Z, Y, X); left out: all.
     """

@@ -13,7 +13,7 @@ from Speckle2SelfLogic.frames import as_frames, frames_view, grey_range_of
 from Speckle2SelfLogic.image import Pixels, UltrasoundImage
 from Speckle2SelfLogic.intensity import GreyRange
 from Speckle2SelfSlicerLib.pair import check_same_voxels
-from Speckle2SelfSlicerLib.planes import choose_axis
+from Speckle2SelfSlicerLib.planes import AXES, choose_axis
 from Speckle2SelfSlicerLib.quality import FramePairs, Mask
 from Speckle2SelfSlicerLib.sequences import Cine, cine_of, read_cine
 from Speckle2SelfSlicerLib.texts import tr as _
@@ -62,7 +62,7 @@ def frame_pairs(
     axis = choose_axis(original).axis if slice_axis == "auto" else slice_axis
     before, after = image_view_of(original), image_view_of(despeckled)
     cines = cine_of(original), cine_of(despeckled)
-    are_cines = None not in cines and cines[0].frame_count > 1
+    has_frames = None not in cines and cines[0].frame_count > 1
     if whole_sequence and None in cines:
         message = _("'{original}' and '{despeckled}' are not both sequences; measure the current frame.").format(
             original=original.GetName(), despeckled=despeckled.GetName()
@@ -71,7 +71,7 @@ def frame_pairs(
     pairs = FramePairs(
         frames_view(before, axis),
         frames_view(after, axis),
-        _range_of_cine(cines[0], before) if are_cines else grey_range_of(before),
+        _range_of_cine(cines[0], before) if has_frames else grey_range_of(before),
         _frame_spacing_mm(before, axis),
         _mask_frames(region, before, axis),
         _mask_frames(tissue, before, axis),
@@ -141,7 +141,7 @@ def _frame_spacing_mm(image: UltrasoundImage, axis: str) -> tuple[float, float] 
     """Return the spacing along columns and rows of the slices along an axis: what is left of (x, y, z)."""
     if not image.calibration.is_calibrated:
         return None
-    along = "xyz".index(axis)
+    along = AXES.index(axis)
     first, second = (step for number, step in enumerate(image.spacing_mm[:3]) if number != along)
     return first, second
 

@@ -130,7 +130,7 @@ def ensure_packages(
     except Exception as error:  # of pip or of the network
         message = _(
             "{names} could not be installed ({reason}): check the internet connection, or choose another method."
-        ).format(names=names, reason=_reason(error))
+        ).format(names=names, reason=reason_of(error))
         raise InstallationError(message) from error
     importlib.invalidate_caches()
 
@@ -149,7 +149,7 @@ def check_torch() -> None:
         ones = torch.ones(1, 1, 3, 3)
         is_right = torch.nn.functional.conv2d(ones, ones).item() == 9
     except Exception as error:  # damaged or clashing libraries raise nearly anything
-        raise unusable(_reason(error)) from error
+        raise unusable(reason_of(error)) from error
     if not is_right:
         raise unusable(_("a convolution came out wrong"))
 
@@ -200,7 +200,7 @@ def _extension_logic() -> PyTorchUtilsLogic:
         message = _(
             "The extension 'PyTorch' does not work ({reason}): update it in the Extensions Manager and restart Slicer, "
             "or choose a classical filter such as 'median'."
-        ).format(reason=_reason(error))
+        ).format(reason=reason_of(error))
         raise InstallationError(message) from error
 
 
@@ -210,11 +210,11 @@ def _install(logic: PyTorchUtilsLogic) -> None:
     except Exception as error:  # of pip, of the network, or of a library that cannot be loaded
         importlib.invalidate_caches()
         if torch_state() is TorchState.READY:
-            raise unusable(_reason(error)) from error
+            raise unusable(reason_of(error)) from error
         message = _(
             "PyTorch could not be installed ({reason}): check the internet connection and the free disk space, then "
             "press Apply again, or choose a classical filter such as 'median'; the Python console has the details."
-        ).format(reason=_reason(error))
+        ).format(reason=reason_of(error))
         raise InstallationError(message) from error
     if torch is None:
         raise CancelledError(_declined())
@@ -250,7 +250,7 @@ def _uninstall_by_pip() -> None:
 
         pip_uninstall("torch")
     except Exception as error:  # a damaged record is no obstacle: the folders are removed below
-        logging.info("Speckle2Self: pip could not uninstall torch (%s).", _reason(error))
+        logging.info("Speckle2Self: pip could not uninstall torch (%s).", reason_of(error))
 
 
 def _leftovers() -> Iterator[Path]:
@@ -268,7 +268,7 @@ def _remove(folder: Path) -> None:
         message = _(
             "The damaged PyTorch in '{folder}' cannot be removed ({reason}): close every other Slicer, remove that "
             "folder, restart Slicer and press Apply again."
-        ).format(folder=folder, reason=_reason(error))
+        ).format(folder=folder, reason=reason_of(error))
         raise InstallationError(message) from error
 
 
@@ -291,7 +291,7 @@ def _declined() -> str:
     )
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """Return the first line of an error, short, without a full stop."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0][:160].rstrip(". ")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from Speckle2SelfSlicerLib.slice_views import OWN_VIEWS
 
 if TYPE_CHECKING:
-    from slicer import vtkMRMLScene, vtkMRMLSliceCompositeNode, vtkMRMLVolumeNode
+    from slicer import vtkMRMLScene, vtkMRMLSliceCompositeNode, vtkMRMLSliceNode, vtkMRMLVolumeNode
 
 
 class ForegroundOverlay:
@@ -38,7 +38,7 @@ class ForegroundOverlay:
 
 
 def slice_layers(scene: vtkMRMLScene) -> Iterator[vtkMRMLSliceCompositeNode]:
-    """Return the nodes that hold what the user's slice views show, without the views of a comparison."""
+    """Yield the nodes that hold what the user's slice views show, without the views of a comparison."""
     for number in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")):
         layers = scene.GetNthNodeByClass(number, "vtkMRMLSliceCompositeNode")
         if layers.GetLayoutName() not in OWN_VIEWS:
@@ -54,7 +54,7 @@ def shown_volume(scene: vtkMRMLScene) -> vtkMRMLVolumeNode | None:
     return None
 
 
-def first_view(scene: vtkMRMLScene) -> object | None:
+def first_view(scene: vtkMRMLScene) -> vtkMRMLSliceNode | None:
     """Return the slice node of the red view, or of any other."""
     red = scene.GetSingletonNode("Red", "vtkMRMLSliceNode")
     return red if red is not None else scene.GetFirstNodeByClass("vtkMRMLSliceNode")

@@ -15,8 +15,9 @@ from Speckle2SelfLogic.methods import load_method
 from Speckle2SelfLogic.plain_errors import is_file
 from Speckle2SelfLogic.runtime import FrameDespeckler, NetworkDespeckler
 from Speckle2SelfLogic.weights import DEFAULT_MODEL, find_model, list_models
-from Speckle2SelfSlicerLib.installation import unusable
+from Speckle2SelfSlicerLib.installation import reason_of, unusable
 from Speckle2SelfSlicerLib.request import DespeckleRequest, MethodRequest
+from Speckle2SelfSlicerLib.texts import tr as _
 from Speckle2SelfSlicerLib.torch_loading import torch_without_stalls
 from Speckle2SelfSlicerLib.volumes import METHOD_ATTRIBUTE
 
@@ -92,13 +93,13 @@ def _load(name_or_path: str, device: str) -> FrameDespeckler:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        message = (
-            f"The method '{name_or_path}' needs PyTorch, which this Slicer does not have yet: install it "
-            "with the extension 'PyTorch' (module 'PyTorch Utils'), or choose a classical filter such as 'median'."
-        )
+        message = _(
+            "The method '{method}' needs PyTorch, which this Slicer does not have yet: install it with the extension "
+            "'PyTorch' (module 'PyTorch Utils'), or choose a classical filter such as 'median'."
+        ).format(method=name_or_path)
         raise SettingsError(message) from error
     except (ImportError, OSError) as error:  # libraries that are damaged, or of another version
-        raise unusable(str(error).splitlines()[0][:160]) from error
+        raise unusable(reason_of(error)) from error
 
 
 def record(

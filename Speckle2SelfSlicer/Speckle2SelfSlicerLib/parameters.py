@@ -61,6 +61,8 @@ class Speckle2SelfParameters:
     method - name of a model or filter, or "file"
     modelFile - file of weights, for the method "file"
     strength - 0 keeps the input, 1 is the full answer
+    device - where networks run
+    sliceAxis - along which axis slices lie behind each other
     keepOverlays - whether coloured overlays keep their pixels
     region, segment - where the volume may change; none: everywhere
     fraction - fade and swipe position of the comparison

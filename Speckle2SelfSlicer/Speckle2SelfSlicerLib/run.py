@@ -26,6 +26,7 @@ from Speckle2SelfSlicerLib.regions import region_mask
 from Speckle2SelfSlicerLib.request import DespeckleRequest
 from Speckle2SelfSlicerLib.results import FRAME_ATTRIBUTE, input_of, link_result
 from Speckle2SelfSlicerLib.sequences import Cine, check_cine_output, cine_of, read_cine, write_cine
+from Speckle2SelfSlicerLib.texts import tr as _
 from Speckle2SelfSlicerLib.volumes import (
     SourceState,
     changed_meanwhile,
@@ -75,7 +76,6 @@ class DespeckleRun:
     """
 
     def __init__(self, request: DespeckleRequest, methods: MethodStore, thread: ThreadPoolExecutor) -> None:
-        self.request = request
         self.state = RunState.READING
         self.output: vtkMRMLVolumeNode | None = None
         self.error: BaseException | None = None
@@ -206,7 +206,7 @@ class DespeckleRun:
         if self._is_orphaned():
             raise CancelledError(self._what_is_gone())
         if self._cancelled.is_set():
-            message = "Cancelled; nothing was changed."
+            message = _("Cancelled; nothing was changed.")
             raise CancelledError(message)
 
     def _is_orphaned(self) -> bool:
@@ -217,10 +217,13 @@ class DespeckleRun:
         return any(node is not None and node.GetScene() is None for node in watched)
 
     def _what_is_gone(self) -> str:
-        for node, what in ((self.request.output, "output volume"), (self.request.region, "region")):
+        for node, sentence in (
+            (self.request.output, _("The output volume '{name}' was deleted meanwhile; nothing was written.")),
+            (self.request.region, _("The region '{name}' was deleted meanwhile; nothing was written.")),
+        ):
             if node is not None and node.GetScene() is None and self.request.volume.GetScene() is not None:
-                return f"The {what} '{node.GetName()}' was deleted meanwhile; nothing was written."
-        return "The input was deleted or the scene closed meanwhile; nothing was written."
+                return sentence.format(name=node.GetName())
+        return _("The input was deleted or the scene closed meanwhile; nothing was written.")
 
     def _despeckle(self, image: UltrasoundImage, region: Mask | None) -> tuple[Despeckled, FrameDespeckler]:
         """Run in the thread: load the method and apply it. No MRML here."""
@@ -250,13 +253,14 @@ def _checked(request: DespeckleRequest) -> Cine | None:
 def _check_is_free(volume: vtkMRMLVolumeNode, output: vtkMRMLVolumeNode | None) -> None:
     """Refuse an output whose pixels come from a sequence, and the result of another volume."""
     if cine_of(output) is not None:
-        message = f"'{output.GetName()}' shows the frames of a sequence; choose another volume, or none."
+        message = _("'{name}' shows the frames of a sequence; choose another volume, or none.").format(
+            name=output.GetName()
+        )
         raise SettingsError(message)
     other = input_of(output)
     if other is not None and other is not volume:
-        message = (
-            f"'{output.GetName()}' is the result of '{other.GetName()}', not of '{volume.GetName()}'; "
-            "choose another volume, or none."
+        message = _("'{output}' is the result of '{other}', not of '{volume}'; choose another volume, or none.").format(
+            output=output.GetName(), other=other.GetName(), volume=volume.GetName()
         )
         raise SettingsError(message)
 

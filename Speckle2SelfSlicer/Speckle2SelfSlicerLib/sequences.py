@@ -11,6 +11,7 @@ import numpy as np
 from Speckle2SelfLogic.errors import SettingsError, UnsupportedImageError
 from Speckle2SelfLogic.image import Pixels, UltrasoundImage
 from Speckle2SelfSlicerLib.pair import SAME_MM, ijk_to_ras
+from Speckle2SelfSlicerLib.texts import tr as _
 from Speckle2SelfSlicerLib.volumes import (
     changed_meanwhile,
     fill_like,
@@ -22,6 +23,7 @@ from Speckle2SelfSlicerLib.volumes import (
     show_alike,
     voxels_of,
     why_unsupported,
+    would_overwrite,
 )
 
 if TYPE_CHECKING:
@@ -61,10 +63,10 @@ class Cine:
         """Check that all frames lie where the current one does. Raises `SettingsError` if a region would drift."""
         here = ijk_to_ras(self.proxy)
         if not all(np.allclose(ijk_to_ras(self.frame(n)), here, atol=SAME_MM) for n in range(self.frame_count)):
-            message = (
-                f"The frames of '{self.sequence.GetName()}' lie at different places, so that '{region.GetName()}' does "
-                "not hold for all of them; despeckle without a region, or frame by frame."
-            )
+            message = _(
+                "The frames of '{sequence}' lie at different places, so that '{region}' does not hold for all of them; "
+                "despeckle without a region, or frame by frame."
+            ).format(sequence=self.sequence.GetName(), region=region.GetName())
             raise SettingsError(message)
 
     @property
@@ -103,10 +105,9 @@ def cine_of_sequence(sequence: vtkMRMLSequenceNode) -> Cine:
         proxy = browser.GetProxyNode(sequence)
         if proxy is not None and proxy.IsA("vtkMRMLVolumeNode"):
             return Cine(sequence, browser, proxy)
-    message = (
-        f"The sequence '{sequence.GetName()}' has no browser that shows volumes of it; "
-        "open it in the module 'Sequences' first."
-    )
+    message = _(
+        "The sequence '{sequence}' has no browser that shows volumes of it; open it in the module 'Sequences' first."
+    ).format(sequence=sequence.GetName())
     raise SettingsError(message)
 
 
@@ -134,9 +135,11 @@ def read_cine(cine: Cine) -> Iterator[UltrasoundImage | None]:
     for number in range(len(frames)):
         voxels = voxels_of(_checked_frame(cine, number).GetImageData())
         if voxels.shape != first.pixels.shape or voxels.dtype != first.pixels.dtype:
-            message = (
-                f"Frame {number} of '{cine.sequence.GetName()}' has {_size(voxels)}, but frame 0 has "
-                f"{_size(first.pixels)}; despeckle such frames one by one."
+            message = _(
+                "Frame {number} of '{sequence}' has {size}, but frame 0 has {first_size}; "
+                "despeckle such frames one by one."
+            ).format(
+                number=number, sequence=cine.sequence.GetName(), size=_size(voxels), first_size=_size(first.pixels)
             )
             raise UnsupportedImageError(message)
         frames[number] = voxels
@@ -157,22 +160,22 @@ def check_cine_output(cine: Cine, output: vtkMRMLVolumeNode | None) -> Cine | No
     Raises
     ------
     SettingsError
-        If the volume is no proxy of an earlier result in the same browser.
+        If the volume is no proxy of an earlier result in the same browser, or the browser is recording.
     """
     if cine.browser.GetRecordingActive():
-        message = f"'{cine.browser.GetName()}' is recording; stop the recording first."
+        message = _("'{browser}' is recording; stop the recording first.").format(browser=cine.browser.GetName())
         raise SettingsError(message)
     if output is None:
         return None
     earlier = cine_of(output)
     if earlier is not None and earlier.sequence is cine.sequence:
-        message = f"The result would overwrite its source '{cine.proxy.GetName()}'; choose another volume, or none."
+        message = would_overwrite(cine.proxy)
         raise SettingsError(message)
     if earlier is None or earlier.browser is not cine.browser or not is_result(output):
-        message = (
-            f"'{output.GetName()}' is no earlier result for the sequence '{cine.sequence.GetName()}' and cannot take "
-            "a whole sequence; choose a new volume, or none."
-        )
+        message = _(
+            "'{output}' is no earlier result for the sequence '{sequence}' and cannot take a whole sequence; "
+            "choose a new volume, or none."
+        ).format(output=output.GetName(), sequence=cine.sequence.GetName())
         raise SettingsError(message)
     return earlier
 
@@ -203,6 +206,8 @@ def write_cine(
     ------
     SettingsError
         If `check_cine_output` objects.
+    UnsupportedImageError
+        If the source has other frames by now than the image.
     """
     import slicer
 
@@ -299,7 +304,9 @@ def _browsers(scene: vtkMRMLScene) -> Iterator[vtkMRMLSequenceBrowserNode]:
 def _checked_frame(cine: Cine, number: int) -> vtkMRMLVolumeNode:
     frame = cine.frame(number)
     if obstacle := why_unsupported(frame):
-        message = f"Frame {number} of the sequence '{cine.sequence.GetName()}' cannot be despeckled: {obstacle}"
+        message = _("Frame {number} of the sequence '{sequence}' cannot be despeckled: {obstacle}").format(
+            number=number, sequence=cine.sequence.GetName(), obstacle=obstacle
+        )
         raise UnsupportedImageError(message)
     return frame
 
@@ -310,7 +317,8 @@ def _set_attributes(node: vtkMRMLNode, attributes: Mapping[str, str] | None) -> 
 
 
 def _size(pixels: Pixels) -> str:
-    return f"{' x '.join(str(length) for length in pixels.shape)} pixels of type {pixels.dtype}"
+    lengths = " x ".join(str(length) for length in pixels.shape)
+    return _("{lengths} pixels of type {kind}").format(lengths=lengths, kind=pixels.dtype)
 
 
 def _with_time(direction: np.ndarray) -> np.ndarray:

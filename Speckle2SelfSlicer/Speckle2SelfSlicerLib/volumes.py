@@ -12,6 +12,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from Speckle2SelfLogic.errors import SettingsError, UnsupportedImageError
 from Speckle2SelfLogic.image import Calibration, Pixels, Provenance, UltrasoundImage
+from Speckle2SelfSlicerLib.texts import tr as _
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLNode, vtkMRMLVolumeDisplayNode, vtkMRMLVolumeNode
@@ -27,15 +28,19 @@ BYTES_PER_STEP = 16 * 2**20
 def why_unsupported(volume: vtkMRMLVolumeNode | None) -> str:
     """Return one sentence that says why a volume cannot be despeckled, or nothing if it can."""
     if volume is None:
-        return "Choose an ultrasound volume first."
+        return _("Choose an ultrasound volume first.")
     if volume.GetClassName() not in SUPPORTED_CLASSES:
-        return f"'{volume.GetName()}' is a {volume.GetClassName()}; choose a scalar or RGB volume."
+        return _("'{name}' is a {kind}; choose a scalar or RGB volume.").format(
+            name=volume.GetName(), kind=volume.GetClassName()
+        )
     image_data = volume.GetImageData()
     if image_data is None or image_data.GetPointData().GetScalars() is None:
-        return f"'{volume.GetName()}' has no pixels yet; load or fill it first."
+        return _("'{name}' has no pixels yet; load or fill it first.").format(name=volume.GetName())
     components = image_data.GetNumberOfScalarComponents()
     if components not in (1, 3, 4):
-        return f"'{volume.GetName()}' has {components} components; choose a grey, RGB or RGBA volume."
+        return _("'{name}' has {components} components; choose a grey, RGB or RGBA volume.").format(
+            name=volume.GetName(), components=components
+        )
     return ""
 
 
@@ -78,7 +83,9 @@ def read_volume(volume: vtkMRMLVolumeNode) -> Iterator[UltrasoundImage | None]:
     pixels = np.empty_like(voxels_of(image_data))
     for slab in _slabs(pixels):
         if volume.GetImageData() is not image_data or image_data.GetMTime() != changed_at:
-            message = f"'{volume.GetName()}' got other pixels while it was read; stop what changes it and try again."
+            message = _("'{name}' got other pixels while it was read; stop what changes it and try again.").format(
+                name=volume.GetName()
+            )
             raise UnsupportedImageError(message)
         pixels[slab] = voxels_of(image_data)[slab]
         yield None
@@ -148,16 +155,17 @@ def check_output(source: vtkMRMLVolumeNode, output: vtkMRMLVolumeNode | None) ->
         return
     name = output.GetName()
     if output is source:
-        message = f"The result would overwrite its source '{source.GetName()}'; choose another volume, or none."
+        message = would_overwrite(source)
         raise SettingsError(message)
     if output.GetClassName() != output_class(source):
-        message = (
-            f"'{name}' is a {output.GetClassName()} and cannot take the result of a "
-            f"{source.GetClassName()}; choose a volume of that kind, or none."
-        )
+        message = _(
+            "'{name}' is a {kind} and cannot take the result of a {source_kind}; choose a volume of that kind, or none."
+        ).format(name=name, kind=output.GetClassName(), source_kind=source.GetClassName())
         raise SettingsError(message)
     if output.GetImageData() is not None and output.GetImageData().GetNumberOfPoints() and not is_result(output):
-        message = f"'{name}' holds pixels that this module did not make; choose a new volume or an earlier result."
+        message = _(
+            "'{name}' holds pixels that this module did not make; choose a new volume or an earlier result."
+        ).format(name=name)
         raise SettingsError(message)
 
 
@@ -180,7 +188,16 @@ class SourceState:
 
 def changed_meanwhile(node: vtkMRMLNode) -> str:
     """Return what to say if an input was changed by somebody else during a run."""
-    return f"'{node.GetName()}' changed while it was despeckled; stop what changes it and try again."
+    return _("'{name}' changed while it was despeckled; stop what changes it and try again.").format(
+        name=node.GetName()
+    )
+
+
+def would_overwrite(source: vtkMRMLNode) -> str:
+    """Return what to say if an input is chosen as output."""
+    return _("The result would overwrite its source '{name}'; choose another volume, or none.").format(
+        name=source.GetName()
+    )
 
 
 def write_volume(
@@ -212,6 +229,8 @@ def write_volume(
     ------
     SettingsError
         If `check_output` objects.
+    UnsupportedImageError
+        If the source has become another kind of volume since its state was taken down.
     """
     state = state or SourceState.of(source)
     if why_unsupported(source) or output_class(source) != state.output_class:

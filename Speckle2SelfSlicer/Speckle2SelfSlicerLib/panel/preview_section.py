@@ -94,7 +94,9 @@ class PreviewSection:
 
     def _obstacle(self) -> str:
         panel = self._panel
-        if panel.parameters is None or panel.run.is_busy:
+        if panel.parameters is None:
+            return _("The scene is being closed.")
+        if panel.run.is_busy:
             return _("No preview while a run is going on.")
         obstacle = why_unsupported(panel.volume) or panel.method.why_not()
         if obstacle:

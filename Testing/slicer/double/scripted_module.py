@@ -1,5 +1,5 @@
 """Stand-ins for the base classes of scripted modules and for translation; they need no Qt."""
-# ruff: noqa: N802 - the names are those of Slicer
+# ruff: noqa: N802, N803 - the names are those of Slicer
 
 from __future__ import annotations
 
@@ -19,6 +19,12 @@ def tr(text: str) -> str:
 def translate(_context: str, text: str) -> str:
     """Return the text as it is."""
     return text
+
+
+def getContext(sourceFile: str) -> str:
+    """Return the name that translations of a file have: folder of the package, and file."""
+    path = Path(sourceFile)
+    return f"{path.parent.name}.{path.stem}" if (path.parent / "__init__.py").is_file() else path.stem
 
 
 class ScriptedLoadableModule:
@@ -106,7 +112,7 @@ class ScriptedLoadableModuleTest(unittest.TestCase):
 def modules() -> list[types.ModuleType]:
     """Return `slicer.ScriptedLoadableModule` and `slicer.i18n`."""
     base, texts = types.ModuleType("slicer.ScriptedLoadableModule"), types.ModuleType("slicer.i18n")
-    texts.tr, texts.translate = tr, translate
+    texts.tr, texts.translate, texts.getContext = tr, translate, getContext
     for cls in (
         ScriptedLoadableModule,
         ScriptedLoadableModuleWidget,
