@@ -40,7 +40,7 @@ class ContinueSection:
         no_result = "" if self._panel.compare.pair() is not None else _("Press Apply first: there is no result yet.")
         ui.segmentButton.enabled = not no_result
         ui.segmentButton.toolTip = no_result or _(
-            "Open Segment Editor with the despeckled image as source and the geometry of the original."
+            "Open Segment Editor with the despeckled image as source and the geometry of the original: masks fit both."
         )
         self._watch(parameters.profileLine)
         obstacle = no_result or why_no_profile(parameters.profileLine)

@@ -17,6 +17,7 @@ from Speckle2SelfSlicerLib.panel.segment_choice import SegmentChoice
 from Speckle2SelfSlicerLib.planes import slice_shown
 from Speckle2SelfSlicerLib.quality import FiguresJob, FiguresOverFrames
 from Speckle2SelfSlicerLib.regions import region_mask, why_unusable
+from Speckle2SelfSlicerLib.sequences import cine_of
 from Speckle2SelfSlicerLib.tables import figures_in, frames_table, quality_table, write_csv
 from Speckle2SelfSlicerLib.texts import tr as _
 
@@ -189,7 +190,10 @@ class QualitySection:
         else:
             self._latest = self._slice_table = quality_table(self._original, figures.frames[0], table=self._slice_table)
             self._fill_view(self._slice_table)
-            sentence = _("Figures of slice {number}.").format(number=figures.frames[0].number)
+            what = (
+                _("Figures of slice {number}.") if cine_of(self._original) is None else _("Figures of frame {number}.")
+            )
+            sentence = what.format(number=figures.frames[0].number)
         set_text(self._panel.ui.qualityInfoLabel, " ".join([sentence, *figures.notes]))
         self._panel.log.add(sentence)
 

@@ -76,7 +76,7 @@ class RunSection:
             return
         obstacle = self._obstacle()
         button.text, button.enabled = _("Apply"), not obstacle
-        button.toolTip = obstacle or _("Despeckle the input into a new volume or sequence.")
+        button.toolTip = obstacle or self._purpose()
 
     def tick(self) -> bool:
         """Carry the run on for some milliseconds; return whether it is still busy."""
@@ -88,6 +88,11 @@ class RunSection:
             return False
         self._show_progress()
         return True
+
+    def _purpose(self) -> str:
+        if self._panel.parameters.outputVolume is None:
+            return _("Despeckle the input into a new volume or sequence.")
+        return _("Despeckle the input and replace the chosen output.")
 
     def _obstacle(self) -> str:
         if self._panel.parameters is None:
