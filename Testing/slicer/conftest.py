@@ -14,7 +14,7 @@ OWN_NAMES = ("Speckle2SelfSlicer", "Speckle2SelfSlicerLib")
 @pytest.fixture
 def a_scene(monkeypatch):
     """An empty MRML scene, also as `slicer.mrmlScene`."""
-    pytest.importorskip("slicer_core", reason="needs real MRML: pip install slicer-core (1 GB, not in the test extra)")
+    pytest.importorskip("slicer_core", reason="needs real MRML: pip install slicer-core (Python 3.11 or newer)")
     import slicer
     import slicer.util
 
