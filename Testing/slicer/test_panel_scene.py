@@ -220,6 +220,28 @@ def test_the_module_can_be_reloaded_while_it_is_shown(the_core_comes_back, a_pan
     assert new.panel.result is not None
 
 
+def test_nothing_of_the_panel_stays_on_the_parameters_of_slicer_5_8(a_panel, monkeypatch):
+    parameters = a_panel.panel.parameters
+    seen = []
+    monkeypatch.setattr(type(parameters), "AddObserver", _remembering(type(parameters).AddObserver, seen))
+    monkeypatch.setattr(type(parameters), "disconnectGui", lambda *_ignored: None)  # there, it keeps the observer
+    a_panel.panel.bind(None)
+    a_panel.panel.bind(parameters)
+    node = parameters.parameterNode
+    assert len(seen) == 1
+    assert node.GetCommand(seen[0]) is not None
+    a_panel.panel.bind(None)
+    assert node.GetCommand(seen[0]) is None
+
+
+def _remembering(observe, seen):
+    def remember(*arguments):
+        seen.append(observe(*arguments))
+        return seen[-1]
+
+    return remember
+
+
 def test_an_interactive_script_may_be_asked_and_keeps_the_window_alive(a_panel, a_slicer_app, a_volume, monkeypatch):
     import qt
 

@@ -7,7 +7,6 @@ import time
 import qt
 import slicer
 import vtk
-from slicer.parameterNodeWrapper import SlicerParameterNamePropertyName
 from slicer.util import VTKObservationMixin
 
 from Speckle2SelfSlicerLib.engine import Engine
@@ -22,6 +21,7 @@ from Speckle2SelfSlicerLib.panel.method_section import MethodSection
 from Speckle2SelfSlicerLib.panel.preview_section import PreviewSection
 from Speckle2SelfSlicerLib.panel.quality_section import QualitySection
 from Speckle2SelfSlicerLib.panel.run_section import RunSection
+from Speckle2SelfSlicerLib.panel.widget_binding import WidgetBinding
 from Speckle2SelfSlicerLib.parameters import Speckle2SelfParameters
 from Speckle2SelfSlicerLib.request import DespeckleRequest, MethodRequest
 from Speckle2SelfSlicerLib.results import is_of_frame_shown, results_of, suggested_input
@@ -55,7 +55,7 @@ class Panel(VTKObservationMixin):
         self.parameters: Speckle2SelfParameters | None = None
         self.log = StatusLog()
         self._logic = logic
-        self._gui_tag: int | None = None
+        self._binding: WidgetBinding | None = None
         self._input: slicer.vtkMRMLVolumeNode | None = None
         self._regions: list[slicer.vtkMRMLNode] = []
         self._refreshing = self._waiting = self._woken = self._preparing = self._closed = False
@@ -127,13 +127,13 @@ class Panel(VTKObservationMixin):
     def bind(self, parameters: Speckle2SelfParameters | None) -> None:
         """Show the parameters of a scene, or none while a scene is being closed."""
         if self.parameters is not None:
-            self.parameters.disconnectGui(self._gui_tag)
+            self._binding.end()
             self.removeObserver(self.parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, self._on_parameters)
         self.parameters = parameters
         if parameters is not None:
             if parameters.inputVolume is None:
                 parameters.inputVolume = suggested_input(slicer.mrmlScene, shown_volume(slicer.mrmlScene))
-            self._gui_tag = parameters.connectParametersToGui(_widgets_by_parameter(self.ui))
+            self._binding = WidgetBinding(parameters, self.ui)
             self.addObserver(parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, self._on_parameters)
         self.refresh()
 
@@ -322,13 +322,3 @@ def _events_of(region: slicer.vtkMRMLNode) -> tuple[int, ...]:
         segments.SegmentModified,
         segments.SourceRepresentationModified,
     )
-
-
-def _widgets_by_parameter(ui: object) -> dict[str, qt.QWidget]:
-    """Return the widgets that are bound to a parameter.
-
-    What `connectGui` does, but with a tag to disconnect by: Slicer 5.8 returns none, and the widgets would go on to
-    write into the parameters of a scene that was closed.
-    """
-    named = {widget.property(SlicerParameterNamePropertyName): widget for widget in vars(ui).values()}
-    return {name: widget for name, widget in named.items() if name}
