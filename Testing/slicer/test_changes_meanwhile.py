@@ -270,10 +270,9 @@ def test_a_chosen_segment_that_is_removed_is_not_replaced_by_another(a_panel, a_
     assert "has no segment with the ID" in a_panel.ui.applyButton.toolTip
 
 
-@pytest.mark.parametrize("path", ["x" * 300, "/proc/1/root/secret/weights.pt"])
-def test_a_weight_file_that_cannot_be_looked_at_is_none(a_panel, a_slicer_app, a_volume, path):
+def test_a_weight_file_that_cannot_be_looked_at_is_none(a_panel, a_slicer_app, a_volume):
     a_panel.panel.parameters.method = "file"
-    a_panel.ui.modelFileLineEdit.currentPath = path
+    a_panel.ui.modelFileLineEdit.currentPath = "x" * 300  # longer than a name of a file may be
     a_slicer_app.raise_errors()
     assert "Choose a file of weights" in a_panel.ui.applyButton.toolTip
 
