@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +14,6 @@ from PIL import Image
 from Speckle2SelfLogic.errors import SettingsError
 from Speckle2SelfLogic.simulation.scene import Rng
 from Speckle2SelfLogic.simulation.shapes import Float32, blur
-from Training.settings import RealFrameSettings
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -29,8 +30,16 @@ class RealFrames:
         return self.frames[int(rng.choice(len(self.frames), p=self.chances))]
 
 
-def load_frames(folder: Path | None, real: RealFrameSettings) -> RealFrames:
+def load_frames(folder: str | Path | None, sets: Sequence[Mapping[str, Any]]) -> RealFrames:
     """Read the frames that the recipe names below ``folder``.
+
+    Parameters
+    ----------
+    folder
+        Where the glob patterns start.
+    sets
+        One mapping for each origin: ``pattern``, ``share`` (how often it is drawn, relative to the others; 1 if left out)
+        and ``use_every`` (take every n-th file only).
 
     Raises
     ------
@@ -39,13 +48,14 @@ def load_frames(folder: Path | None, real: RealFrameSettings) -> RealFrames:
     """
     frames: list[UInt8] = []
     chances: list[float] = []
-    for frame_set in real.sets:
-        paths = [] if folder is None else sorted(folder.glob(frame_set.pattern))[:: frame_set.use_every]
+    for entry in sets:
+        pattern = str(entry["pattern"])
+        paths = sorted(Path(folder).glob(pattern))[:: int(entry.get("use_every", 1))] if folder else []
         if not paths:
-            message = f"The recipe names real frames '{frame_set.pattern}', but '{folder}' has none: give --data."
+            message = f"The recipe names real frames '{pattern}', but '{folder}' has none: give a data folder."
             raise SettingsError(message)
         frames += [np.asarray(Image.open(path).convert("L")) for path in paths]
-        chances += [frame_set.share / len(paths)] * len(paths)
+        chances += [float(entry.get("share", 1.0)) / len(paths)] * len(paths)
     return RealFrames(tuple(frames), tuple(chance / sum(chances) for chance in chances))
 
 

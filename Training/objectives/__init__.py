@@ -1,0 +1,1 @@
+"""Objectives: what a network is asked for in training, one file for each idea."""

@@ -1,0 +1,176 @@
+"""Our objective: the speckle-free truth of simulation, and self-supervision on real frames beside it.
+
+Frames are tensors (N, 1, H, W), grey 0..1.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as nnf
+
+from Training.objectives.insertion import random_insertion
+from Training.objectives.speckle_size import speckle_scale
+
+FrameFunction = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class RealFrameWeights:
+    """How much each term on real frames weighs; see `RealFrames`."""
+
+    brightness: float = 0.5
+    consistency: float = 0.08
+    teacher: float = 0.15
+    flatness: float = 0.01
+    insertion: float = 0.5
+
+
+class Despeckling(nn.Module):
+    """Distance to the truth of simulated frames, plus terms on real frames when the batch has some.
+
+    Parameters
+    ----------
+    gradient_weight
+        Weight of the distance of gradients.
+    beta
+        Grey difference below which the distance is quadratic (Charbonnier et al. 1994).
+    real
+        Weights of the terms on real frames; left out: simulation alone.
+    teacher
+        Network as simulation left it, kept fixed. Needed when there are real frames.
+    """
+
+    def __init__(
+        self,
+        gradient_weight: float = 1.0,
+        beta: float = 0.012,
+        real: Mapping[str, float] | None = None,
+        teacher: nn.Module | None = None,
+        real_share: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.gradient_weight, self.beta, self.real_share = gradient_weight, beta, real_share
+        self.weights = None if real is None else RealFrameWeights(**real)
+        # Kept out of the module tree: the teacher is neither trained nor saved.
+        self._teacher = [] if teacher is None else [copy.deepcopy(teacher).eval().requires_grad_(requires_grad=False)]
+
+    def forward(self, network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the loss of a batch with ``speckled``, ``truth`` and maybe ``real``."""
+        loss = supervised_loss(network(batch["speckled"]).float(), batch["truth"], self.gradient_weight, self.beta)
+        if self.weights is None or "real" not in batch or not self._teacher:
+            return loss
+        real = batch["real"][: max(1, int(len(batch["real"]) * self.real_share))]
+        teacher = self._teacher[0].to(real.device)
+        return loss + real_frame_loss(network, teacher, real, self.weights, self.gradient_weight, self.beta)
+
+
+def gradient_x(frames: Tensor) -> Tensor:
+    """Differences between horizontal neighbours."""
+    return frames[..., 1:] - frames[..., :-1]
+
+
+def gradient_y(frames: Tensor) -> Tensor:
+    """Differences between vertical neighbours."""
+    return frames[..., 1:, :] - frames[..., :-1, :]
+
+
+def charbonnier(difference: Tensor, beta: float) -> Tensor:
+    """Return the mean of sqrt(d^2 + beta^2) - beta (Charbonnier et al. 1994): quadratic below ``beta``, L1 above.
+
+    The quadratic part matters for ambiguous faint structures: its minimum is their mean over all possibilities, a soft
+    grey, where L1 decides for the likelier one and draws crisp lines that may not be there.
+    """
+    return (difference.square() + beta**2).sqrt().mean() - beta
+
+
+def supervised_loss(output: Tensor, truth: Tensor, gradient_weight: float, beta: float) -> Tensor:
+    """Charbonnier distance of grey, and of gradients at full, half and quarter resolution (edges, thin lines)."""
+    loss = charbonnier(output - truth, beta)
+    for factor in (1, 2, 4):
+        o, t = (frames if factor == 1 else nnf.avg_pool2d(frames, factor) for frames in (output, truth))
+        difference = o - t
+        edges = charbonnier(gradient_x(difference), beta) + charbonnier(gradient_y(difference), beta)
+        loss = loss + gradient_weight / 3 * edges
+    return loss
+
+
+def coarsen(frames: Tensor, scale: float) -> Tensor:
+    """Perturb at one scale as the published method does: bilinear down by ``scale``, bilinear up again."""
+    height, width = frames.shape[-2:]
+    smaller = (max(1, int(height * scale)), max(1, int(width * scale)))
+    down = nnf.interpolate(frames, smaller, mode="bilinear", align_corners=False)
+    return nnf.interpolate(down, (height, width), mode="bilinear", align_corners=False)
+
+
+@torch.no_grad()
+def teacher_ensemble(teacher: FrameFunction, frames: Tensor, members: int = 3) -> Tensor:
+    """Average the teacher over flips and shifts, which removes what depends on the position of its pooling grid."""
+    height, width = frames.shape[-2:]
+    total = torch.zeros_like(frames)
+    for member in range(members):
+        dy, dx = (int(v) for v in torch.randint(0, 16, (2,)))
+        shifted = nnf.pad(frames, (dx, 16 - dx, dy, 16 - dy), mode="reflect")
+        answer = teacher(shifted.flip(3)).flip(3) if member % 2 else teacher(shifted)
+        total += answer[..., dy : dy + height, dx : dx + width].float()
+    return total / members
+
+
+def real_frame_loss(
+    network: FrameFunction,
+    teacher: FrameFunction,
+    frames: Tensor,
+    weights: RealFrameWeights,
+    gradient_weight: float = 1.0,
+    beta: float = 0.012,
+) -> Tensor:
+    """Self-supervision on real frames.
+
+    Brightness: local means (16 px) of output and input agree. Consistency: the multi-scale term of Speckle2Self (Li et
+    al. 2025) with two changes, a scale that fits the speckle and a gradient stop toward the finer scale, so that the
+    coarse branch follows the fine one and detail is not limited to the coarse image. Teacher: stay near the network as
+    simulation left it. Flatness: gradients that the teacher puts below about two grey levels of 255 shrink; quadratic,
+    since the L1 form makes staircases. Insertion: a known structure put into the input has to come out again, on top of
+    what the network makes of the frame without it.
+    """
+    output = network(frames).float()
+    jitter = float(torch.empty(1).uniform_(-0.3, 0.3).exp())
+    coarse = network(coarsen(frames, min(speckle_scale(frames) * jitter, 1.0))).float()
+    guide = teacher_ensemble(teacher, frames)
+    loss = weights.brightness * (_local_mean(output) - _local_mean(frames)).abs().mean()
+    loss = loss + weights.consistency * (coarse - output.detach()).abs().mean()
+    loss = loss + weights.teacher * (output - guide).abs().mean()
+    for gradient in (gradient_x, gradient_y):
+        loss = loss + weights.teacher * (gradient(output) - gradient(guide)).abs().mean()
+        is_flat = torch.exp(-((gradient(guide) * 255 / 2) ** 2))
+        loss = loss + weights.flatness * ((gradient(output) * 255) ** 2 * is_flat).mean()
+    if weights.insertion > 0:
+        loss = loss + weights.insertion * insertion_loss(network, frames, output.detach(), gradient_weight, beta)
+    return loss
+
+
+def insertion_loss(
+    network: FrameFunction, frames: Tensor, output: Tensor, gradient_weight: float, beta: float
+) -> Tensor:
+    """Distance of the answer to frames with inserted structures from its own answer without them, plus the structures.
+
+    ``output`` is that answer without them and gets no gradient. Pixels where the structure changes the answer weigh up to
+    ten times as much as those around it: structures are small.
+    """
+    insertion = random_insertion(frames)
+    expected = insertion.into_clean(output.clamp(0, 1))
+    change = (expected - output).abs()
+    weight = 1 + 9 * (change / 0.1).clamp(max=1)
+    answer = network(insertion.into_speckled(frames)).float()
+    loss = ((((answer - expected).square() + beta**2).sqrt() - beta) * weight).mean()
+    for gradient in (gradient_x, gradient_y):
+        loss = loss + gradient_weight * charbonnier(gradient(answer - expected), beta)
+    return loss
+
+
+def _local_mean(frames: Tensor) -> Tensor:
+    return nnf.avg_pool2d(nnf.avg_pool2d(frames, 16, 4, count_include_pad=False), 3, 1)

@@ -1,0 +1,41 @@
+"""How a training begins: the network with the weights to start from, and the schedule of the learning rate."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from Speckle2SelfLogic.weights import load_network
+
+
+def started(network: nn.Module, initial_weights: str | None, device: torch.device) -> nn.Module:
+    """Return the network on its device, with the weights of a model (name or file) when some are given.
+
+    Raises
+    ------
+    WeightsError
+        If there is no such model or its weights do not fit the network.
+    """
+    if initial_weights:
+        source, _ = load_network(initial_weights)
+        network.load_state_dict(source.state_dict())
+    return network.to(device)
+
+
+def warmup_then_cosine(
+    optimizer: torch.optim.Optimizer, warmup_steps: int, steps: int
+) -> torch.optim.lr_scheduler.LambdaLR:
+    """Raise the learning rate linearly, then lower it along one cosine to a thousandth (Loshchilov & Hutter 2017)."""
+
+    def factor(step: int) -> float:
+        warm = min(1.0, (step + 1) / max(warmup_steps, 1))
+        return warm * (0.5005 + 0.4995 * math.cos(math.pi * min(step / max(steps, 1), 1.0)))
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+
+
+def teacher(weights: str | None) -> nn.Module | None:
+    """Return the network of a model as a fixed teacher; without a model there is none."""
+    return load_network(weights)[0] if weights else None
