@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
 from Speckle2SelfLogic.weights import load_network
+from Training.datasets.reading import simulated_items
 
 
 def started(network: nn.Module, initial_weights: str | None, device: torch.device) -> nn.Module:
@@ -34,6 +37,18 @@ def warmup_then_cosine(
         return warm * (0.5005 + 0.4995 * math.cos(math.pi * min(step / max(steps, 1), 1.0)))
 
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+
+
+def scenes(seed: int, count: int, folder: str = "", sets: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """List scenes to simulate while training, each by its seed; with a folder of simulated sets, its scenes in between.
+
+    The scenes of the folder come up again and again, one for every three new ones.
+    """
+    items: list[dict[str, Any]] = [{"seed": (seed << 40) + number} for number in range(count)]
+    if not folder:
+        return items
+    kept = simulated_items(folder, sets, "train")
+    return [items[n] if n % 4 else kept[(n // 4) % len(kept)] for n in range(count)]
 
 
 def teacher(weights: str | None) -> nn.Module | None:

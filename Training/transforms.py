@@ -47,17 +47,24 @@ class ReadGreyd(MapTransform):
         return item
 
 
-class SimulatePaird(Transform):
-    """Make the pair that belongs to the seed of an item: ``speckled`` and ``truth``, (1, size, size), grey 0..1.
+class SimulateOrReadd(Transform):
+    """Make the pair that belongs to the ``seed`` of an item; read the frames of an item that has paths instead.
 
-    Deterministic, so that MONAI's caching data sets may keep its result.
+    Gives ``speckled`` and ``truth``, (1, size, size), grey 0..1. Deterministic, so that MONAI's caching data sets may keep its
+    result.
     """
 
-    def __init__(self, size_px: int, anatomy: Sequence[Float32] = (), anatomy_share: float = 0.0) -> None:
+    def __init__(
+        self, keys: Sequence[Hashable], size_px: int, anatomy: Sequence[Float32] = (), anatomy_share: float = 0.0
+    ) -> None:
+        self.read = ReadGreyd(keys)
         self.size_px, self.anatomy, self.anatomy_share = size_px, tuple(anatomy), anatomy_share
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Add the frames to the item; half precision keeps the cache small and holds 8-bit grey exactly."""
+        if "seed" not in data:
+            item = self.read(data)
+            return {key: value.half() if isinstance(value, torch.Tensor) else value for key, value in item.items()}
         speckled, truth = random_pair(int(data["seed"]), self.size_px, self.anatomy, self.anatomy_share)
         frames = {"speckled": speckled.astype(np.float32) / 255, "truth": truth.astype(np.float32) / 65535}
         return dict(data) | {key: torch.from_dlpack(frame[None]).half() for key, frame in frames.items()}

@@ -113,13 +113,15 @@ def _echo_maps(echo: Tensor, sigma: tuple[float, float], sharp: tuple[float, flo
 
 def blurred(maps: Tensor, sigma_yx: tuple[float, float]) -> Tensor:
     """Blur (N, 1, H, W) with a Gaussian of these standard deviations in pixels; the borders are continued."""
-    for axis, sigma in zip((2, 3), sigma_yx, strict=True):
-        reach = max(1, math.ceil(3 * sigma))
-        offsets = torch.arange(-reach, reach + 1, dtype=maps.dtype, device=maps.device)
-        kernel = torch.exp(-0.5 * (offsets / max(sigma, 1e-3)) ** 2)
-        kernel = (kernel / kernel.sum()).reshape((1, 1, -1, 1) if axis == 2 else (1, 1, 1, -1))
-        pad = (0, 0, reach, reach) if axis == 2 else (reach, reach, 0, 0)
-        maps = nnf.conv2d(nnf.pad(maps, pad, mode="replicate"), kernel)
+    with torch.autocast(maps.device.type, enabled=False):
+        maps = maps.float()
+        for axis, sigma in zip((2, 3), sigma_yx, strict=True):
+            reach = max(1, math.ceil(3 * sigma))
+            offsets = torch.arange(-reach, reach + 1, dtype=torch.float32, device=maps.device)
+            kernel = torch.exp(-0.5 * (offsets / max(sigma, 1e-3)) ** 2)
+            kernel = (kernel / kernel.sum()).reshape((1, 1, -1, 1) if axis == 2 else (1, 1, 1, -1))
+            pad = (0, 0, reach, reach) if axis == 2 else (reach, reach, 0, 0)
+            maps = nnf.conv2d(nnf.pad(maps, pad, mode="replicate"), kernel)
     return maps
 
 

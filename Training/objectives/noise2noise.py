@@ -13,7 +13,8 @@ class Noise2Noise(nn.Module):
     """Predict one speckled frame from another one of the same scene.
 
     ``L = mean d(f(y), y')``, or with both directions ``(mean d(f(y), y') + mean d(f(y'), y)) / 2``, for two frames
-    y, y' of one scene (Lehtinen et al., "Noise2Noise: learning image restoration without clean data", ICML 2018, eq. 6).
+    y, y' of one scene (Lehtinen et al., "Noise2Noise: learning image restoration without clean data", ICML 2018,
+    eq. 6).
 
     Assumes that the speckle of y' is independent of that of y given the scene, with the squared distance also that its
     mean is the truth; with the absolute distance its median. Log-compressed speckle has a mean below the grey of the

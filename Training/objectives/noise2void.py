@@ -15,9 +15,9 @@ class Noise2Void(nn.Module):
     """Squared distance at hidden pixels, which the network sees replaced by a random neighbour.
 
     ``L = sum_m (f(y~) - y)^2 / sum_m 1`` over hidden pixels m, where y~ is y with each of them replaced by another
-    pixel of the window around it, drawn uniformly, never itself (Krull, Buchholz and Jug, "Noise2Void - learning denoising
-    from single noisy images", CVPR 2019, section 3.3). One pixel in each box of ``box_px`` x ``box_px`` is hidden
-    (stratified sampling): a share of ``1 / box_px^2``, by default 64 pixels of each 64 x 64, as published.
+    pixel of the window around it, drawn uniformly, never itself (Krull, Buchholz and Jug, "Noise2Void - learning
+    denoising from single noisy images", CVPR 2019, section 3.3). One pixel in each box of ``box_px`` x ``box_px`` is
+    hidden (stratified sampling): a share of ``1 / box_px^2``, by default 64 pixels of each 64 x 64, as published.
 
     Assumes noise that is independent from pixel to pixel with mean zero. Speckle is correlated over several pixels: the
     neighbours give it away, and the network learns to reproduce it.
