@@ -18,6 +18,7 @@ NETWORKS = ("despeckler", "reference")
 LARGEST_FILE_BYTES = 256 * 2**20
 """Four times what the larger network needs in double precision."""
 
+_TRAINING_ENCODERS = ("encoder_lowRes.", "encoder_midRes.")
 _NAMED_IN_ERRORS = 3
 _HOW_TO_SAVE = "write weights with torch.save(network.state_dict(), path)"
 
@@ -30,8 +31,8 @@ def network_from_file(
     Parameters
     ----------
     path
-        A state dict of floating point tensors, written by ``torch.save`` of PyTorch 1.6 or later: ours, or a
-        checkpoint of the authors of Speckle2Self.
+        A state dict of floating point tensors of any precision, written by ``torch.save`` of PyTorch 1.6 or later: ours,
+        or a checkpoint of the authors of Speckle2Self, whole or without the two encoders that only training uses.
     network
         One of `NETWORKS`; left out, the network is recognised by the names of the tensors.
     settings
@@ -51,9 +52,12 @@ def network_from_file(
 
     state = read_state_dict(path)
     network = network or _recognise(state, path)
-    _check_shapes(state, _shapes(network, settings or {}), path, network)
+    settings = dict(settings or {})
+    if network == "reference" and not any(name.startswith(_TRAINING_ENCODERS) for name in state):
+        settings.setdefault("all_scales", False)
+    _check_shapes(state, _shapes(network, settings), path, network)
     with torch.random.fork_rng(devices=[]):  # initial values are overwritten; the caller's seed stays as it was
-        built = _build(network, settings or {})
+        built = _build(network, settings)
     built.load_state_dict(state, strict=True)
     for name, values in built.state_dict().items():
         if not bool(torch.isfinite(values).all()):

@@ -66,6 +66,16 @@ def user_models_folder() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "speckle2self" / "models"
 
 
+def card_beside(weights: Path) -> ModelCard | None:
+    """Return the card that lies beside a file of weights and names it, as training writes the two; None without one."""
+    path = weights.with_suffix(".json")
+    try:
+        card = read_card(path) if path.is_file() else None
+    except WeightsError:  # some other JSON file
+        return None
+    return card if card is not None and card.file == weights.name else None
+
+
 def model_names() -> tuple[str, ...]:
     """Return the names of all models without reading their cards, so that a damaged card stops nothing else."""
     return tuple(_card_paths())
@@ -125,8 +135,8 @@ def load_network(name_or_path: str | Path, device: str = "cpu") -> tuple[torch.n
     Parameters
     ----------
     name_or_path
-        Name of a model, or path of a card (``.json``), of weights of our network with its default settings, or of a
-        checkpoint of the authors of Speckle2Self. Text that could be a name (lower case, no dot, no slash) is taken as
+        Name of a model, or path of a card (``.json``), of weights with their card beside them, of weights of our network
+        with its default settings, or of a checkpoint of the authors of Speckle2Self. Text that could be a name (lower case, no dot, no slash) is taken as
         one; put ``./`` before a path that looks like this.
     device
         PyTorch device, for example ``"cpu"`` or ``"cuda:0"``.
@@ -149,6 +159,8 @@ def load_network(name_or_path: str | Path, device: str = "cpu") -> tuple[torch.n
         card = find_model(name_or_path)
     elif path.suffix == ".json":
         card = read_card(path)
+    elif beside := card_beside(path):
+        card = beside
     else:
         network, kind = network_from_file(path)
         content = _described(path, _name_from(path), kind, {})
@@ -171,7 +183,8 @@ def add_model(
     Parameters
     ----------
     source
-        File of weights of one of the two networks: ours, or a checkpoint of the authors of Speckle2Self.
+        File of weights of one of the two networks: ours, or a checkpoint of the authors of Speckle2Self. Or a card, or
+        weights with a card beside them: its fields become those of the new card.
     name
         Name of the model. Left out: made from the name of the file.
     details
@@ -192,6 +205,10 @@ def add_model(
         or the files cannot be written.
     """
     source, folder = Path(source), folder or user_models_folder()
+    given = read_card(source) if source.suffix == ".json" else card_beside(source)
+    if given is not None and details is None:
+        verify_model(given)
+        source, details = given.path, _details_of(given)
     name = name or _name_from(source)
     if name in _card_paths() or (folder / f"{name}.json").exists():
         message = f"There is a model named '{name}' already; choose another name."
@@ -214,6 +231,12 @@ def _card_paths() -> dict[str, Path]:
 
 def _name_from(path: Path) -> str:
     return re.sub(r"[^a-z0-9_-]+", "-", path.stem.lower()).strip("-_")[:64] or "unnamed"
+
+
+def _details_of(card: ModelCard) -> dict[str, Any]:
+    """Fields of a card that say more than looking at the weights does."""
+    content = json.loads(card.to_json())
+    return {field: content[field] for field in (*_UNKNOWN_DETAILS, "title", "citation")}
 
 
 def _described(source: Path, name: str, network: str, details: Mapping[str, Any]) -> dict[str, Any]:

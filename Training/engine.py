@@ -16,9 +16,9 @@ FRAME_KEYS = ("speckled", "truth", "second", "real")
 class TrainingStep(nn.Module):
     """Network and objective as one module whose output is the loss.
 
-    MONAI's `SupervisedTrainer` calls its network with a batch and gives the answer to a loss function. With this module as
-    that network every method trains through the same engine, and `DistributedDataParallel` around it sees one forward pass
-    for each step however often the objective calls the network.
+    MONAI's `SupervisedTrainer` calls its network with a batch and gives the answer to a loss function. With this module
+    as that network every method trains through the same engine, and `DistributedDataParallel` around it sees one
+    forward pass for each step however often the objective calls the network.
 
     Parameters
     ----------
@@ -51,14 +51,6 @@ def prepare_batch(
     del kwargs
     frames = {key: batch[key].to(device, non_blocking=non_blocking) for key in FRAME_KEYS if key in batch}
     return frames, frames["speckled"].new_zeros(())
-
-
-def prepare_validation(
-    batch: Mapping[str, Tensor], device: str | torch.device | None, non_blocking: bool = False, **kwargs: object
-) -> tuple[Tensor, Tensor]:
-    """Return speckled frames and their truth; without a truth the speckled frames themselves."""
-    frames, _ = prepare_batch(batch, device, non_blocking, **kwargs)
-    return frames["speckled"], frames.get("truth", frames["speckled"])
 
 
 def the_loss_itself(loss: Tensor, target: Tensor) -> Tensor:

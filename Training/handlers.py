@@ -1,10 +1,10 @@
-"""Event handlers that MONAI and ignite do not have, and where a stopped run goes on."""
+"""Event handlers that MONAI and ignite do not have: clipping, seeds for every batch, and stopping on a signal."""
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Iterator
-from pathlib import Path
+import signal
+import threading
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,9 @@ import torch
 from ignite.engine import Engine, Events
 from monai.engines import IterationEvents
 from monai.transforms import Randomizable
-from torch import nn
-from torch.utils.data import Sampler
+from torch import distributed, nn
+
+from Training.sampling import DrawWithReplacement
 
 
 class ClipGradients:
@@ -33,56 +34,75 @@ class ClipGradients:
         nn.utils.clip_grad_norm_(self.network.parameters(), self.largest_norm)
 
 
-class DrawWithReplacement(Sampler[int]):
-    """Random indices, a fixed number in each epoch, that depend on the seed and the epoch alone.
+class SeedEachBatch:
+    """Tie everything random in a step to the seed and the number of the step, so that resuming anywhere changes nothing.
 
-    A run that was stopped and goes on therefore draws what it would have drawn. With several replicas, batches of B in each
-    of them are together the batches of B times the number of replicas that one process would draw.
-
-    Parameters
-    ----------
-    population
-        Number of items to draw from.
-    count
-        Indices in each epoch, over all replicas.
-    batch
-        Batch size of one replica.
+    Needs a loader without worker processes, since those draw ahead.
     """
-
-    def __init__(
-        self, population: int, count: int, *, batch: int, seed: int = 0, replicas: int = 1, rank: int = 0
-    ) -> None:
-        self.population, self.count, self.batch = population, count, batch
-        self.seed, self.replicas, self.rank, self.epoch = seed, replicas, rank, 0
-
-    def __len__(self) -> int:
-        return self.count // self.replicas
-
-    def __iter__(self) -> Iterator[int]:
-        rng = np.random.default_rng((self.seed, self.epoch))
-        drawn = rng.integers(0, self.population, self.count).reshape(-1, self.replicas, self.batch)
-        return iter(drawn[:, self.rank].ravel().tolist())
-
-
-class SeedEachEpoch:
-    """Tie everything random in an epoch to the seed and the number of the epoch, so that resuming changes nothing."""
 
     def __init__(self, seed: int, sampler: DrawWithReplacement, transform: Randomizable, rank: int = 0) -> None:
         self.seed, self.sampler, self.transform, self.rank = seed, sampler, transform, rank
 
     def attach(self, engine: Engine) -> None:
-        """Seed at the start of each epoch."""
-        engine.add_event_handler(Events.EPOCH_STARTED, self)
+        """Place the sampler at the start of each epoch, seed before each batch."""
+        engine.add_event_handler(Events.EPOCH_STARTED, self.place)
+        engine.add_event_handler(Events.GET_BATCH_STARTED, self.seed_batch)
 
-    def __call__(self, engine: Engine) -> None:
-        """Seed the sampler, the random transforms and torch."""
-        number = int(np.random.SeedSequence((self.seed, engine.state.epoch, self.rank)).generate_state(1)[0])
+    def place(self, engine: Engine) -> None:
+        """Tell the sampler the epoch, and how many of its batches an earlier process has used."""
         self.sampler.epoch = engine.state.epoch
+        self.sampler.batches_done = engine.state.iteration % int(engine.state.epoch_length or 1)
+
+    def seed_batch(self, engine: Engine) -> None:
+        """Seed the random transforms and torch for the step to come."""
+        number = int(np.random.SeedSequence((self.seed, engine.state.iteration, self.rank)).generate_state(1)[0])
         self.transform.set_random_state(seed=number)
         torch.manual_seed(number)
 
 
-def latest_checkpoint(folder: str | Path) -> str:
-    """Return the newest whole checkpoint of a run, or ``""``. A file that was cut off while it was written is passed over."""
-    found = sorted(Path(folder).glob("*.pt"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    return next((str(path) for path in found if zipfile.is_zipfile(path)), "")
+class StopOnSignal:
+    """On Ctrl+C or SIGTERM finish the step and end the run, so that its state can be saved; a second signal ends at once.
+
+    With several processes all of them stop after the same step, whichever got the signal.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._earlier: dict[int, Any] = {}
+
+    def attach(self, engine: Engine) -> None:
+        """Watch signals while the engine runs."""
+        engine.add_event_handler(Events.STARTED, self.watch)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.stop_if_asked)
+        engine.add_event_handler(Events.TERMINATE, self.unwatch)
+        engine.add_event_handler(Events.COMPLETED, self.unwatch)
+        engine.add_event_handler(Events.EXCEPTION_RAISED, self._raise)
+
+    def watch(self) -> None:
+        """Take over SIGINT and SIGTERM, which only the main thread can."""
+        if threading.current_thread() is threading.main_thread():
+            self._earlier = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop_if_asked(self, engine: Engine) -> None:
+        """End the run after this step if a signal came to this or another process."""
+        if distributed.is_available() and distributed.is_initialized():
+            asked = torch.tensor(float(self.asked), device=engine.state.device)
+            distributed.all_reduce(asked, op=distributed.ReduceOp.MAX)
+            self.asked = bool(asked.item())
+        if self.asked:
+            engine.terminate(skip_completed=True)
+
+    def unwatch(self) -> None:
+        """Give the signals back."""
+        for number, earlier in self._earlier.items():
+            signal.signal(number, earlier)
+        self._earlier = {}
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self.asked = True
+        self.unwatch()
+
+    def _raise(self, error: BaseException) -> None:
+        self.unwatch()
+        raise error

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from Speckle2SelfLogic.errors import SettingsError
+from Speckle2SelfLogic.io import is_readable
 from Speckle2SelfLogic.weights import load_network
 from Training.datasets.reading import simulated_items
 
@@ -25,6 +28,26 @@ def started(network: nn.Module, initial_weights: str | None, device: torch.devic
         source, _ = load_network(initial_weights)
         network.load_state_dict(source.state_dict())
     return network.to(device)
+
+
+def network_of(model: str) -> nn.Module:
+    """Return the network of a model (name or file) with its weights, whichever settings it has."""
+    return load_network(model)[0]
+
+
+def image_items(folder: str | Path) -> list[dict[str, str]]:
+    """List the image files of a folder as items: the path as ``image``, which is read, and as ``path``, which stays.
+
+    Raises
+    ------
+    SettingsError
+        If there are none.
+    """
+    paths = sorted(str(path) for path in Path(folder).glob("*") if path.is_file() and is_readable(path))
+    if not paths:
+        message = f"The folder '{folder}' has no image files that can be read."
+        raise SettingsError(message)
+    return [{"image": path, "path": path} for path in paths]
 
 
 def warmup_then_cosine(

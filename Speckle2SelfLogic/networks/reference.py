@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from Speckle2SelfLogic.errors import WeightsError
 from Speckle2SelfLogic.perturbation import PerturbedScales, normalise_each_frame
 
 CHANNELS = (32, 64, 128, 256)
@@ -27,13 +28,20 @@ class ReferenceNetwork(nn.Module):
     Every convolution is 3 x 3 with zero padding, followed by instance normalisation without parameters and a ReLU.
     The one-channel output layer is no exception: its grey values have lost the brightness of the input and are
     relative to the content of the frame. 7,821,825 parameters; inference uses 3,910,785 of them.
+
+    Parameters
+    ----------
+    all_scales
+        Whether the encoders of half and quarter scale are there, which only training uses.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, all_scales: bool = True) -> None:
         super().__init__()
+        self.all_scales = bool(all_scales)
         self.encoder_highRes = _encoder()
-        self.encoder_lowRes = _encoder()
-        self.encoder_midRes = _encoder()
+        if self.all_scales:
+            self.encoder_lowRes = _encoder()
+            self.encoder_midRes = _encoder()
         self.decoder = _decoder()
 
     def forward(self, frames_n1yx: torch.Tensor) -> torch.Tensor:
@@ -71,7 +79,15 @@ class ReferenceNetwork(nn.Module):
         -------
         PerturbedScales
             One output for each scale, shape (N, 1, H, W), not clamped: values 0 and above.
+
+        Raises
+        ------
+        WeightsError
+            If the network was built, or its weights were stored, without the encoders of the other scales.
         """
+        if not self.all_scales:
+            message = "These weights hold the full-scale encoder alone: they despeckle, but cannot be trained on."
+            raise WeightsError(message)
         return PerturbedScales(
             full=self.decoder(self.encoder_highRes(scales.full)),
             half=self.decoder(self.encoder_midRes(scales.half)),

@@ -285,3 +285,28 @@ def test_a_record_that_claims_more_values_than_the_file_holds_is_refused(tmp_pat
     rewritten(path, lambda pickled: pickled.replace(short_count, long_count))
 
     assert re.search("damaged|do not fit", the_error(network_from_file, path))
+
+
+def test_published_weights_without_the_training_encoders_in_half_precision_despeckle_in_single(tmp_path):
+    torch.manual_seed(3)
+    whole = ReferenceNetwork().eval()
+    kept = {
+        name: values.half()
+        for name, values in whole.state_dict().items()
+        if name.startswith(("encoder_highRes", "decoder"))
+    }
+    network, kind = network_from_file(saved(kept, tmp_path / "published.pt"))
+    assert kind == "reference"
+    assert {values.dtype for values in network.state_dict().values()} == {torch.float32}
+    whole.load_state_dict({**whole.state_dict(), **{name: values.float() for name, values in kept.items()}})
+    frames = torch.rand(1, 1, 48, 33)
+    with torch.inference_mode():
+        torch.testing.assert_close(network(frames), whole(frames))
+    with pytest.raises(WeightsError, match="full-scale encoder alone"):
+        network.forward_scales(None)
+
+
+def test_a_checkpoint_of_the_authors_keeps_all_its_tensors(an_authors_checkpoint):
+    network, kind = network_from_file(an_authors_checkpoint)
+    assert kind == "reference"
+    assert len(network.state_dict()) == 96

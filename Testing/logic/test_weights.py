@@ -314,3 +314,21 @@ def test_loading_leaves_the_random_seed_alone():
 def test_a_device_that_does_not_exist_is_a_setting_error():
     with pytest.raises(SettingsError, match="Device 'abacus' cannot be used"):
         load_network("small", device="abacus")
+
+
+def test_a_model_that_lies_beside_its_card_is_added_with_what_the_card_says(a_model, an_empty_models_folder, tmp_path):
+    given = tmp_path / "elsewhere"
+    given.mkdir()
+    for path in (a_model.path, a_model.path.with_suffix(".json")):
+        path.rename(given / path.name)
+    for source, name in ((given / a_model.file, "one"), (given / f"{a_model.name}.json", "two")):
+        card = add_model(source, name)
+        assert (card.title, card.licence, card.sha256) == (a_model.title, a_model.licence, a_model.sha256)
+        assert card.network_settings == a_model.network_settings
+    assert load_network(given / a_model.file)[1].title == a_model.title
+
+
+def test_a_json_file_beside_weights_that_is_no_card_is_ignored(tmp_path):
+    torch.save(Despeckler().state_dict(), tmp_path / "net.pt")
+    (tmp_path / "net.json").write_text("{}")
+    assert load_network(tmp_path / "net.pt")[1].licence == "not stated"

@@ -113,9 +113,9 @@ def coarsen(frames: Tensor, scale: float) -> Tensor:
 def teacher_answer(teacher: FrameFunction, frames: Tensor, passes: int = 2, members: int = 2) -> Tensor:
     """Return what a teacher makes of frames: an average over flips and shifts, then further passes over that.
 
-    The average removes what depends on the position of the pooling grid. A second pass sees a frame whose speckle is nearly
-    gone, so it judges by structure what is left; its answer is smoother in tissue and steeper at walls. Each pass darkens a
-    little, so local brightness (32 px) is brought back to that of the frames at the end.
+    The average removes what depends on the position of the pooling grid. A second pass sees a frame whose speckle is
+    nearly gone, so it judges by structure what is left; its answer is smoother in tissue and steeper at walls. Each
+    pass darkens a little, so local brightness (32 px) is brought back to that of the frames at the end.
     """
     height, width = frames.shape[-2:]
     total = torch.zeros_like(frames)
@@ -146,11 +146,11 @@ def real_frame_loss(
     """Self-supervision on real frames.
 
     Brightness: local means (16 px) of output and input agree. Teacher: the answer of the fixed teacher, usually passed
-    through it twice (`teacher_answer`). Insertion: a known structure put into the input has to come out again, on top of
-    what the network makes of the frame without it. Consistency: the multi-scale term of Speckle2Self (Li et al. 2025) with
-    two changes, a scale that fits the speckle and a gradient stop toward the finer scale, so that the coarse branch follows
-    the fine one and detail is not limited to the coarse image. Flatness: gradients that the teacher puts below about two
-    grey levels of 255 shrink; quadratic, since the L1 form makes staircases.
+    through it twice (`teacher_answer`). Insertion: a known structure put into the input has to come out again, on top
+    of what the network makes of the frame without it. Consistency: the multi-scale term of Speckle2Self (Li et al.
+    2025) with two changes, a scale that fits the speckle and a gradient stop toward the finer scale, so that the coarse
+    branch follows the fine one and detail is not limited to the coarse image. Flatness: gradients that the teacher puts
+    below about two grey levels of 255 shrink; quadratic, since the L1 form makes staircases.
     """
     output = network(frames).float()
     guide = teacher_answer(teacher, frames, weights.teacher_passes)
@@ -174,8 +174,8 @@ def insertion_loss(
 ) -> Tensor:
     """Distance of the answer to frames with inserted structures from its own answer without them, plus the structures.
 
-    ``output`` is that answer without them and gets no gradient. Pixels where the structure changes the answer weigh up to
-    ten times as much as those around it: structures are small.
+    ``output`` is that answer without them and gets no gradient. Pixels where the structure changes the answer weigh up
+    to ten times as much as those around it: structures are small.
     """
     insertion = random_insertion(frames)
     expected = insertion.into_clean(output.clamp(0, 1))

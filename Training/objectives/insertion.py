@@ -1,9 +1,9 @@
 """Known structures put into real frames, so that training on real frames can ask for them back.
 
-A real frame has no speckle-free truth, but a difference has one: when the echogenicity of a small place is changed by a known
-amount, the despeckled frame has to change by that amount, there and nowhere else. Structures are spots, cysts, single and
-paired lines, and edges, of sizes from about one speckle up. All work is on log-compressed grey, where a change of echogenicity
-in dB is a change of grey.
+A real frame has no speckle-free truth, but a difference has one: when the echogenicity of a small place is changed by a
+known amount, the despeckled frame has to change by that amount, there and nowhere else. Structures are spots, cysts,
+single and paired lines, and edges, of sizes from about one speckle up. All work is on log-compressed grey, where a
+change of echogenicity in dB is a change of grey.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch.nn import functional as nnf
 from Training.objectives.speckle_size import speckle_widths_px
 
 DYNAMIC_RANGE_DB = 60.0
-"""Assumed span of grey 0..1. A wrong guess scales the contrast of the structure, in the input and in the truth alike."""
+"""Assumed span of grey 0..1. A wrong guess scales the contrast of structures, in the input and in the truth alike."""
 FWHM_PER_SIGMA = 2.355
 BLACK_GREY = 0.04
 NOISE_AMPLITUDE = 10 ** (-DYNAMIC_RANGE_DB / 20)

@@ -1,0 +1,1 @@
+"""The data of training and evidence: simulated sets with known truth, real sets split by subject and device."""

@@ -1,0 +1,63 @@
+"""Checks 5 and 9: brightness is kept, nothing becomes a black hole, and the answer follows the gain.
+
+Brightness bias is `local_brightness_bias` (blocks of 32 px), without any matching of the mean. Black holes are
+`black_share`. Gain: median over pixels above grey 0.05 of |answer(0.8 frame) / (0.8 answer(frame)) - 1|.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from Speckle2SelfLogic.runtime import FrameDespeckler
+from Speckle2SelfLogic.structure_metrics import black_share, local_brightness_bias
+from Training.detail.figures import DetailFigure, Figures, middle
+from Training.detail.frames import INSERTION_SOURCES, DetailFrame, Grey, load_frames
+
+GAIN = 0.8
+VISIBLE = 0.05
+
+
+@dataclass(frozen=True)
+class BrightnessCheck:
+    """Brightness of the answer, and of the answer to a darker frame."""
+
+    frames: tuple[DetailFrame, ...]
+
+    @classmethod
+    def prepare(cls, data: Path | None, published: Path | None) -> BrightnessCheck:
+        """Take the frames that structures are inserted into."""
+        return cls(tuple(load_frames(INSERTION_SOURCES, data, published)))
+
+    @property
+    def rows(self) -> tuple[DetailFigure, ...]:
+        """Bias, holes, gain."""
+        return (
+            DetailFigure("brightness: bias, median frame", 0.02, "at most"),
+            DetailFigure("brightness: bias, worst frame", 0.02, "at most"),
+            DetailFigure("brightness: black holes, worst frame", 0.0, "at most", decimals=5),
+            DetailFigure("gain 0.8: deviation, worst frame", 0.02, "at most"),
+        )
+
+    def figures(self, method: FrameDespeckler) -> Figures:
+        """Measure one method."""
+        biases, holes, deviations = [], [], []
+        for frame in self.frames:
+            grey = frame.grey_yx
+            bright, dark = frame.answers(method, np.stack([grey, np.float32(GAIN) * grey]))
+            biases.append(local_brightness_bias(grey, bright, data_range=1.0))
+            holes.append(black_share(grey, bright, data_range=1.0))
+            deviations.append(gain_deviation(bright, dark))
+        known = [[value for value in values if value is not None] for values in (biases, holes, deviations)]
+        worst = [max(values, default=None) for values in known]
+        return dict(zip((row.key for row in self.rows), (middle(known[0]), *worst), strict=True))
+
+
+def gain_deviation(answer_yx: Grey, darker_answer_yx: Grey, gain: float = GAIN) -> float | None:
+    """Return the median relative deviation of the answer to the darker frame from the darkened answer."""
+    visible = answer_yx > VISIBLE
+    if not visible.any():
+        return None
+    return float(np.median(np.abs(darker_answer_yx[visible] / (gain * answer_yx[visible]) - 1)))

@@ -1,0 +1,96 @@
+"""Regions that figures are taken in, found without a person: on simulation from the truth, otherwise from the input.
+
+They never depend on a method's output and so are the same for all methods.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+Frame = npt.NDArray[np.floating]
+Mask = npt.NDArray[np.bool_]
+
+LEAST_PIXELS = 60
+"""Fewer pixels than this are no region."""
+LEAST_CONTRAST = 8 / 255
+"""Dark and bright regions have to differ by this much grey (0..1)."""
+BLOCK_PX = 32
+
+
+@dataclass(frozen=True)
+class TruthRegions:
+    """Flat dark and flat bright pixels of a truth, and what is brighter than halfway between them."""
+
+    dark_yx: Mask
+    bright_yx: Mask
+    brighter_half_yx: Mask
+
+
+def regions_of_truth(input_yx: Frame, truth_yx: Frame) -> TruthRegions | None:
+    """Find the darkest and the brightest fifth of the flat pixels of a truth, grey 0..1.
+
+    Seen pixels have an input whose mean over 9 x 9 pixels is above 2/255 (outside the field of view nothing is
+    despeckled). Flat are the half of them with the smallest gradient of the truth (Gaussian derivative, 1 px).
+
+    Returns
+    -------
+    TruthRegions or None
+        None where the truth has no two such regions that differ by `LEAST_CONTRAST`.
+    """
+    is_seen = ndimage.uniform_filter(np.asarray(input_yx, np.float64), 9) > 2 / 255
+    if is_seen.sum() < 10 * LEAST_PIXELS:
+        return None
+    gradient = ndimage.gaussian_gradient_magnitude(np.asarray(truth_yx, np.float64), 1)
+    is_flat = is_seen & (gradient <= np.quantile(gradient[is_seen], 0.5))
+    lowest, highest = np.quantile(truth_yx[is_flat], (0.2, 0.8))
+    dark, bright = is_flat & (truth_yx <= lowest), is_flat & (truth_yx >= highest)
+    levels = float(np.median(truth_yx[dark])), float(np.median(truth_yx[bright]))
+    if min(dark.sum(), bright.sum()) < LEAST_PIXELS or levels[1] - levels[0] < LEAST_CONTRAST:
+        return None
+    brighter = _without_specks(ndimage.gaussian_filter(truth_yx, 1) > np.mean(levels))
+    if not brighter.any() or brighter.all():
+        return None
+    return TruthRegions(dark, bright, brighter)
+
+
+def _without_specks(mask_yx: Mask) -> Mask:
+    labels, count = ndimage.label(mask_yx)
+    if count == 0:
+        return mask_yx
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return np.asarray(sizes >= LEAST_PIXELS)[labels]
+
+
+def flat_blocks(input_yx: Frame, most: int = 8) -> list[Mask]:
+    """Find the tissue of a real frame, grey 0..1, that is most even: up to ``most`` blocks of 32 x 32 pixels.
+
+    A block is flat if the means of its sixteen 8 x 8 parts vary little (standard deviation over mean), so that neither
+    edges nor brightness gradients count as speckle. Blocks lie on a grid of 16 px; of overlapping ones the flatter
+    stays. Their mean is 16/255 to 200/255, and no more than a hundredth of their pixels is black or white.
+    """
+    candidates: list[tuple[float, int, int]] = []
+    height, width = input_yx.shape
+    for top in range(0, height - BLOCK_PX + 1, BLOCK_PX // 2):
+        for left in range(0, width - BLOCK_PX + 1, BLOCK_PX // 2):
+            block = input_yx[top : top + BLOCK_PX, left : left + BLOCK_PX]
+            mean = float(block.mean())
+            is_cut = float(((block <= 1 / 255) | (block >= 254 / 255)).mean()) > 0.01
+            if not 16 / 255 <= mean <= 200 / 255 or is_cut:
+                continue
+            parts = block.reshape(4, BLOCK_PX // 4, 4, BLOCK_PX // 4).mean((1, 3))
+            candidates.append((float(parts.std()) / mean, top, left))
+    taken: list[tuple[int, int]] = []
+    for _, top, left in sorted(candidates):
+        if len(taken) < most and all(abs(top - t) >= BLOCK_PX or abs(left - x) >= BLOCK_PX for t, x in taken):
+            taken.append((top, left))
+    masks = []
+    for top, left in taken:
+        mask = np.zeros(input_yx.shape, bool)
+        mask[top : top + BLOCK_PX, left : left + BLOCK_PX] = True
+        masks.append(mask)
+    return masks

@@ -1,0 +1,208 @@
+"""Make a model of a run: a plain file of weights, and a card with recipe, training data and what was measured.
+
+    python -m Training.export RUN --name NAME [--card FILE.yaml] [--half] [--folder FOLDER]
+
+RUN is the ``output_dir`` of a training, finished or still going on. `Training/configs/despeckler_card.yaml` is an example of
+a file with the fields of a card that nobody can measure: title, licence, training data, intended use, known failures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor, nn
+
+from Speckle2SelfLogic import __version__
+from Speckle2SelfLogic.errors import SettingsError
+from Speckle2SelfLogic.metrics import fitted_scale, psnr_db, ssim
+from Speckle2SelfLogic.model_card import ModelCard
+from Speckle2SelfLogic.runtime import to_array, to_tensor
+from Speckle2SelfLogic.weights import add_model, builtin_models_folder, load_network
+from Training.checkpoints import latest_checkpoint, read_checkpoint
+from Training.pairs import random_pair
+from Training.progress import read_history
+from Training.records import read_record
+
+HELD_OUT_PAIRS = 64
+HELD_OUT_SEED = 2**62
+TRAINING_ONLY = ("encoder_lowRes.", "encoder_midRes.")
+
+
+def export_run(
+    run: str | Path,
+    name: str,
+    folder: str | Path,
+    *,
+    details: Mapping[str, Any] | None = None,
+    best: bool = False,
+    half: bool = False,
+    all_scales: bool = False,
+    pairs: int = HELD_OUT_PAIRS,
+) -> ModelCard:
+    """Write ``NAME.pt`` and ``NAME.json`` into a folder, in place of an older version there.
+
+    Parameters
+    ----------
+    run
+        Folder of a training.
+    details
+        Fields of the card: see `Speckle2SelfLogic.weights.add_model`; and ``recipe_note``.
+    best
+        Take the averaged weights of the best validation instead of the last ones.
+    half
+        Store half precision, which is half the size; networks always run in single precision.
+    all_scales
+        Of the published network keep the encoders that only training uses.
+    pairs
+        Held-out simulated pairs to measure on.
+
+    Raises
+    ------
+    SettingsError
+        If the run has no checkpoint yet.
+    WeightsError
+        If the name is taken by another model, or something cannot be written.
+    """
+    run, folder = Path(run), Path(folder)
+    state, steps = weights_of_run(run, best=best)
+    kept = {key: value for key, value in state.items() if all_scales or not key.startswith(TRAINING_ONLY)}
+    record, details = read_record(run), dict(details or {})
+    recipe = {
+        "command": record.get("command", "not recorded"),
+        "settings": record.get("settings", {}),
+        "steps_done": steps,
+        "versions": record.get("versions", {}),
+    }
+    if note := details.pop("recipe_note", None):
+        recipe["note"] = note
+    details = {"version": __version__, "network_settings": network_settings(kept)} | details
+    details["recipe"] = recipe | dict(details.get("recipe", {}))
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch, _set_aside(folder, name, Path(scratch)):
+        weights = Path(scratch) / f"{name}-new.pt"
+        stored = {key: (value.half() if half else value.float()).contiguous() for key, value in kept.items()}
+        torch.save(stored, weights)
+        draft = add_model(weights, "draft", {"network_settings": details["network_settings"]}, Path(scratch))
+        details["metrics"] = measured(load_network(draft.path.with_suffix(".json"))[0], run, pairs) | dict(
+            details.get("metrics", {})
+        )
+        return add_model(weights, name, details, folder)
+
+
+def weights_of_run(run: Path, *, best: bool = False) -> tuple[dict[str, Tensor], int]:
+    """Return the averaged weights of a run and the steps it had made: the last ones, or those of the best validation.
+
+    Raises
+    ------
+    SettingsError
+        If the run has no checkpoint.
+    """
+    newest = latest_checkpoint(run / "checkpoints")
+    if not newest:
+        message = f"'{run}' holds no checkpoint of a training yet."
+        raise SettingsError(message)
+    content = read_checkpoint(newest)
+    state, steps = dict(content["average"]), int(content["trainer"]["iteration"])
+    file = run / "best.pt"
+    if best and file.is_file():
+        state = dict(torch.load(file, map_location="cpu", weights_only=True)["average"])
+    return state, steps
+
+
+def network_settings(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return the settings of our network that its tensors tell; nothing for the published network or the defaults."""
+    if "head.weight" not in state:
+        return {}
+    widths = [int(state["head.weight"].shape[0])]
+    while (key := f"down.{len(widths) - 1}.weight") in state:
+        widths.append(int(state[key].shape[0]))
+    blocks = len({name for name in state if re.fullmatch(r"encoder\.0\.\d+\.first\.weight", name)})
+    middle = len({name for name in state if re.fullmatch(r"middle\.\d+\.first\.weight", name)})
+    found = {"channels": widths, "blocks": blocks, "middle_blocks": middle}
+    return {} if found == {"channels": [16, 32, 64, 128], "blocks": 1, "middle_blocks": 2} else found
+
+
+def measured(network: nn.Module, run: Path, pairs: int) -> dict[str, Any]:
+    """Return the figures of a card: on held-out simulated pairs, and of the last validation of the run."""
+    found: dict[str, Any] = {"simulated_held_out": held_out_metrics(network, pairs)} if pairs else {}
+    validated = [row for row in read_history(run) if {"psnr_db", "ssim", "objective"} & row.keys()]
+    if validated:
+        found["last_validation"] = {
+            key: value for key, value in validated[-1].items() if key in {"epoch", "psnr_db", "ssim", "objective"}
+        }
+    return found
+
+
+def held_out_metrics(network: nn.Module, pairs: int = HELD_OUT_PAIRS, size_px: int = 256) -> dict[str, Any]:
+    """Return mean quality on simulated pairs that training has not seen (their seeds are beyond those of training)."""
+    rows = []
+    for number in range(pairs):
+        speckled, truth = random_pair(HELD_OUT_SEED + number, size_px)
+        x, y = speckled.astype(np.float32) / 255, truth.astype(np.float32) / 65535
+        with torch.inference_mode():
+            output = np.clip(to_array(network(to_tensor(x)[None, None]))[0, 0], 0, 1)
+        rows.append(
+            {
+                "psnr_db_input": psnr_db(y, x, data_range=1.0),
+                "psnr_db": psnr_db(y, output, data_range=1.0),
+                "psnr_db_after_one_scale": psnr_db(y, output * fitted_scale(y, output), data_range=1.0),
+                "ssim_input": ssim(y, x, data_range=1.0),
+                "ssim": ssim(y, output, data_range=1.0),
+                "mean_brightness_ratio": float(output.mean() / max(x.mean(), 1e-6)),
+            }
+        )
+    return {key: round(float(np.mean([row[key] for row in rows])), 4) for key in rows[0]} | {"pairs": pairs}
+
+
+@contextmanager
+def _set_aside(folder: Path, name: str, scratch: Path) -> Iterator[None]:
+    """Keep the older version of a model until the new one is in place; put it back if that fails."""
+    older = [path for path in (folder / f"{name}.json", folder / f"{name}.pt") if path.exists()]
+    for path in older:
+        shutil.move(path, scratch / path.name)
+    try:
+        yield
+    except BaseException:
+        for path in older:
+            shutil.move(scratch / path.name, path)
+        raise
+
+
+def main() -> None:
+    """Make a model of a run."""
+    parser = argparse.ArgumentParser(description="Make a model of a training.")
+    parser.add_argument("run", type=Path, help="folder of the training (its output_dir)")
+    parser.add_argument("--name", required=True, help="name of the model")
+    parser.add_argument("--folder", type=Path, default=builtin_models_folder(), help="folder of models to write to")
+    parser.add_argument("--card", type=Path, help="YAML file with fields of the card")
+    parser.add_argument("--best", action="store_true", help="weights of the best validation, not the last ones")
+    parser.add_argument("--half", action="store_true", help="half precision on disk")
+    parser.add_argument("--all-scales", action="store_true", help="keep encoders that only training uses")
+    parser.add_argument("--pairs", type=int, default=HELD_OUT_PAIRS, help="held-out simulated pairs to measure on")
+    asked = parser.parse_args()
+    details = yaml.safe_load(asked.card.read_text(encoding="utf-8")) if asked.card else None
+    card = export_run(
+        asked.run,
+        asked.name,
+        asked.folder,
+        details=details,
+        best=asked.best,
+        half=asked.half,
+        all_scales=asked.all_scales,
+        pairs=asked.pairs,
+    )
+    print(card.to_json())  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
