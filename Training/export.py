@@ -85,14 +85,15 @@ def export_run(
     }
     if note := details.pop("recipe_note", None):
         recipe["note"] = note
-    details = {"version": __version__, "network_settings": network_settings(kept)} | details
+    settings = network_settings(kept)
+    details = {"title": name, "version": __version__, "network_settings": settings} | details
     details["recipe"] = recipe | dict(details.get("recipe", {}))
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch, _set_aside(folder, name, Path(scratch)):
         weights = Path(scratch) / f"{name}-new.pt"
         stored = {key: (value.half() if half else value.float()).contiguous() for key, value in kept.items()}
         torch.save(stored, weights)
-        draft = add_model(weights, "draft", {"network_settings": details["network_settings"]}, Path(scratch))
+        draft = add_model(weights, "draft", {"network_settings": settings}, Path(scratch))
         details["metrics"] = measured(load_network(draft.path.with_suffix(".json"))[0], run, pairs) | dict(
             details.get("metrics", {})
         )

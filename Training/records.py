@@ -20,7 +20,9 @@ def write_record(folder: str | Path, settings: Mapping[str, Any]) -> None:
     """Write command line, settings and versions into a run folder, in place of what an earlier process wrote."""
     path = Path(folder) / RECORD
     path.parent.mkdir(parents=True, exist_ok=True)
-    command = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    program = Path(sys.argv[0])
+    name = f"python -m {program.parent.name}" if program.name == "__main__.py" else program.name
+    command = [name.replace("python -m bundle", "python -m monai.bundle"), *sys.argv[1:]]
     versions = {"speckle2self": __version__} | {name: metadata.version(name) for name in _PACKAGES}
     content = {"command": " ".join(command), "settings": plain(settings), "versions": versions}
     draft = path.with_suffix(".partial")

@@ -20,10 +20,10 @@ from Training.detail.frames import INSERTION_SOURCES, DetailFrame, Grey, load_fr
 from Training.detail.structures import LAYER_LENGTH_MM, Inserted, Structure, insert, psf_sigma_px, quiet_places
 
 STRUCTURES = (
-    *(Structure("spot", size, 15.0) for size in (0.35, 0.5, 0.8)),
+    *(Structure("spot", size, 18.0) for size in (0.35, 0.5, 0.8)),
     *(Structure("cyst", size, -30.0) for size in (0.7, 1.0, 1.5)),
     *(Structure("layer", size, 10.0) for size in (0.25, 0.4, 0.6)),
-    *(Structure("pair", size, 12.0) for size in (0.6, 0.8, 1.2)),
+    *(Structure("pair", size, 15.0) for size in (0.6, 0.8, 1.2)),
 )
 REQUIRED = {"spot 0.5 mm": 0.8, "cyst 1 mm": 0.8, "layer 0.4 mm": 0.8}
 PLACES_PER_FRAME = 6

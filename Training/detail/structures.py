@@ -41,7 +41,7 @@ LINE_MM = 0.15
 
 @dataclass(frozen=True)
 class Structure:
-    """Kind, size in mm (diameter, thickness, distance of the two lines) and level relative to the tissue in dB."""
+    """Kind, size in mm (diameter, thickness, distance of the two lines) and level in dB over the mean grey of the tissue."""
 
     kind: Kind
     size_mm: float
@@ -150,19 +150,18 @@ def insert(
     templates = []
     for place in places:
         shape, gap = outline(structure, place, frame.shape, mm_per_px)
-        local = float(ndimage.gaussian_filter(power, 6)[int(round(place.y)), int(round(place.x))])
+        level = float(_blurred(frame, (6, 6))[int(round(place.y)), int(round(place.x))])
         if structure.kind in ("spot", "pair"):
             wave = _blurred(shape, sigma_px)
-            wave = wave / wave.max() * np.sqrt(local * 10 ** (structure.level_db / 10))
-            expected = grey_of_power(local + wave**2) - grey_of_power(np.float64(local))
+            wave = wave / wave.max() * amplitude_of(level + structure.level_db / DYNAMIC_RANGE_DB)
+            expected = np.clip(grey_of_power(amplitude_of(level) ** 2 + wave**2), 0, 1) - level
             mixed = power + wave**2 + INTERFERENCE * 2 * np.sqrt(power) * wave * np.cos(phase)
-            frame = np.where(wave > 1e-3 * wave.max(), grey_of_power(mixed), frame)
-            frame = np.clip(frame, 0, 1)
+            frame = np.where(wave > 1e-3 * wave.max(), np.clip(grey_of_power(mixed), 0, 1), frame)
         else:
             gain = 1 + (10 ** (structure.level_db / 10) - 1) * _blurred(shape, np.asarray(sigma_px) / np.sqrt(2))
-            expected = 10 / DYNAMIC_RANGE_DB * np.log10(gain)
-            change = np.where(expected > 0, expected * frame / (frame + NEARLY_BLACK), expected)
-            frame = np.clip(frame + change, 0, 1)
+            change = 10 / DYNAMIC_RANGE_DB * np.log10(gain)
+            expected = np.clip(level + change, 0, 1) - level
+            frame = np.clip(frame + np.where(change > 0, change * frame / (frame + NEARLY_BLACK), change), 0, 1)
         power = amplitude_of(frame) ** 2
         templates.append(_template(expected, gap, structure, mm_per_px))
     return Inserted(frame.astype(np.float32), tuple(templates))

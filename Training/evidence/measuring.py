@@ -74,9 +74,7 @@ class Measuring:
         plan = self.plan.path.name if self.plan.path.is_absolute() else self.plan.path.as_posix()
         folders = " ".join(f"--folder {name}={name.upper()}" for name in self.plan.folder_names)
         return {
-            "command": f"python -m Training.evidence measure {self.plan.path.name} {folders} --out FOLDER".replace(
-                "  ", " "
-            ),
+            "command": " ".join(f"python -m Training.evidence measure {plan} {folders} --out FOLDER".split()),
             "software": software_line(),
             "perceptual": None if self.meter.perceptual is None else perceptual_name(),
             "yardstick": self.plan.yardstick,

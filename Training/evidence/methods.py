@@ -17,6 +17,7 @@ from Speckle2SelfLogic.checkpoint import network_from_file
 from Speckle2SelfLogic.errors import SettingsError, Speckle2SelfError
 from Speckle2SelfLogic.filters import classical_filter
 from Speckle2SelfLogic.runtime import FrameDespeckler, NetworkDespeckler
+from Training.checkpoints import latest_checkpoint, read_checkpoint
 
 KINDS = ("filter", "model", "run", "per_image")
 INPUT, TRUTH = "Input", "Truth"
@@ -83,11 +84,12 @@ def newest_weights(run: Path) -> Path:
     cards = [path for path in sorted(run.glob("**/*.json")) if _is_card(path)]
     if cards:
         return cards[-1]
-    found = sorted(run.glob("**/*.pt"), key=lambda path: path.stat().st_mtime_ns)
+    folders = sorted({path.parent for path in run.glob("**/*.pt")})
+    found = [Path(newest) for folder in folders if (newest := latest_checkpoint(folder))]
     if not found:
         message = f"'{run}' is no training run: it holds neither a model card nor a checkpoint (.pt)."
         raise SettingsError(message)
-    return found[-1]
+    return max(found, key=lambda path: path.stat().st_mtime_ns)
 
 
 def _is_card(path: Path) -> bool:
@@ -103,12 +105,7 @@ def _from_run(entry: MethodEntry) -> FrameDespeckler:
     path = newest_weights(Path(entry.source))
     if path.suffix == ".json":
         return NetworkDespeckler.load(path, "cpu")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        message = f"The checkpoint '{path}' cannot be read as plain tensors ({type(error).__name__})."
-        raise SettingsError(message) from error
-    weights = state.get("average", state.get("network", state)) if isinstance(state, dict) else state
+    weights = read_checkpoint(path)["average"]
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "average.pt"
         torch.save({key: value for key, value in weights.items() if value.is_floating_point()}, plain)
@@ -117,7 +114,7 @@ def _from_run(entry: MethodEntry) -> FrameDespeckler:
 
 
 def _per_image(name: str, parameters: Mapping[str, Any]) -> FrameDespeckler:
-    from Training.per_image import per_image_method
+    from Training.per_image.methods import per_image_method
 
     method: FrameDespeckler = per_image_method(name, **parameters)
     return method

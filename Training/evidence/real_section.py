@@ -78,8 +78,8 @@ def _published(evidence: Evidence, data: str, outside: Path) -> list[str]:
     parts = [
         f"### {data}\n",
         "Six in-vivo carotid frames from the project page of Li, Navab and Jiang (2025), beside the outputs shown "
-        "there (*their output*). Medians over the frames; every output has the mean of its input. The pictures are their "
-        "authors' property and not shown here. None of the methods run here was trained on them.\n\n"
+        "there (*their output*). Medians over the frames; every output has the mean of its input. The pictures are "
+        "their authors' property and not shown here. None of the methods run here was trained on them.\n\n"
         + definitions([name for name in PUBLISHED if name.startswith(("gcnr_", "snr_", "far"))]),
         markdown(["Method", *map(title_of, PUBLISHED)], rows),
     ]

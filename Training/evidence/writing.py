@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from Speckle2SelfLogic.errors import SettingsError
+from Training.detail.figures import DetailFigure
 from Training.evidence.real_section import real_section
 from Training.evidence.rows import write_whole
 from Training.evidence.simulated_section import simulated_section
@@ -61,12 +62,12 @@ def _runs(folder: Path, name: str, given: Path | None) -> Mapping[str, Any] | No
 
 
 def detail_section(path: Path) -> str:
-    """Return the checks of small structures that `Training.detail` wrote, as they are; nothing if there are none.
+    """Return the checks of small structures that `Training.detail` wrote; nothing if there are none.
 
     Raises
     ------
     SettingsError
-        If the file is no JSON object.
+        If the file is no JSON object of methods with their figures.
     """
     if not path.is_file():
         return ""
@@ -75,46 +76,26 @@ def detail_section(path: Path) -> str:
     except ValueError as error:
         message = f"'{path}' is no JSON file: {error}."
         raise SettingsError(message) from error
-    command = (
-        content.pop("command", "python -m Training.detail FOLDER --json FILE") if isinstance(content, dict) else ""
+    if not isinstance(content, dict) or not all(isinstance(figures, dict) for figures in content.values()):
+        message = f"'{path}' must hold methods with their figures, as 'python -m Training.detail --json' writes them."
+        raise SettingsError(message)
+    from Training.detail.checks import detail_rows
+
+    known = {row.key: row for row in detail_rows()}
+    rows = []
+    for key in dict.fromkeys(key for figures in content.values() for key in figures):
+        row = known.get(key)
+        cells = [_detail_cell(figures.get(key), row) for figures in content.values()]
+        rows.append([key, row.requirement.replace(">=", "≥").replace("<=", "≤") if row else "", *cells])
+    return (
+        f"## 6. Detail and safety\n\nMeasured by `python -m Training.detail {' '.join(content)} --data REAL --published "
+        "PUBLISHED --json FILE`. What misses its bound is marked by ✗. The first columns are controls: the input itself "
+        f"and two Gaussian blurs.\n\n{markdown(['Figure', 'Required', *content], rows)}"
     )
-    return f"## 6. Detail\n\nMeasured by `{command}`.\n\n{_rendered(content, 3)}"
 
 
-def _rendered(content: object, level: int) -> str:
-    """Spell JSON as Markdown: lists of objects and objects of numbers become tables, others get headings."""
-    if isinstance(content, list) and content and all(isinstance(entry, dict) for entry in content):
-        return _object_table(content)
-    if isinstance(content, dict):
-        plain = {key: value for key, value in content.items() if not isinstance(value, dict | list)}
-        text = _object_table([plain]) if plain else ""
-        nested = {key: value for key, value in content.items() if key not in plain}
-        if nested and all(isinstance(value, dict) and _is_flat(value) for value in nested.values()):
-            return f"{text}\n{_object_table([{'': key, **value} for key, value in nested.items()])}"
-        for key, value in nested.items():
-            text += f"\n{'#' * min(level, 6)} {key}\n\n{_rendered(value, level + 1)}"
-        return text
-    return f"{_cell(content)}\n"
-
-
-def _is_flat(entry: Mapping[str, object]) -> bool:
-    return not any(isinstance(value, dict | list) for value in entry.values())
-
-
-def _object_table(entries: Sequence[Mapping[str, object]]) -> str:
-    keys = list(dict.fromkeys(key for entry in entries for key in entry))
-    return markdown([str(key) for key in keys], [[_cell(entry.get(key)) for key in keys] for entry in entries])
-
-
-def _cell(value: object) -> str:
+def _detail_cell(value: float | None, row: DetailFigure | None) -> str:
     if value is None:
         return DASH
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_cell, value))
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_cell(each)}" for key, each in value.items())
-    return str(value).replace("|", "/")
+    text = f"{value:.{row.decimals if row else 3}f}".replace("-", "\N{MINUS SIGN}")
+    return f"{text} ✗" if row is not None and row.holds(value) is False else text

@@ -27,7 +27,7 @@ class RealFrameWeights:
     consistency: float = 0.08
     teacher: float = 0.5
     flatness: float = 0.0
-    insertion: float = 0.5
+    insertion: float = 0.04
     teacher_passes: int = 2
     """How often the teacher is applied to its own answer. Two passes smooth more and make walls steeper."""
 
@@ -45,6 +45,11 @@ class Despeckling(nn.Module):
         Weights of the terms on real frames; left out: simulation alone.
     teacher
         Network as simulation left it, kept fixed. Needed when there are real frames.
+    real_share
+        Real frames for each simulated one.
+    inserted_share, clean_share
+        Share of the simulated frames that get small structures, and of those whose input is the truth itself, which has
+        to come out as it went in.
     """
 
     def __init__(
@@ -54,8 +59,11 @@ class Despeckling(nn.Module):
         real: Mapping[str, float] | None = None,
         teacher: nn.Module | None = None,
         real_share: float = 0.5,
+        inserted_share: float = 0.5,
+        clean_share: float = 0.125,
     ) -> None:
         super().__init__()
+        self.inserted_share, self.clean_share = inserted_share, clean_share
         self.gradient_weight, self.beta, self.real_share = gradient_weight, beta, real_share
         self.weights = None if real is None else RealFrameWeights(**real)
         # Kept out of the module tree: the teacher is neither trained nor saved.
@@ -63,12 +71,24 @@ class Despeckling(nn.Module):
 
     def forward(self, network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
         """Return the loss of a batch with ``speckled``, ``truth`` and maybe ``real``."""
-        loss = supervised_loss(network(batch["speckled"]).float(), batch["truth"], self.gradient_weight, self.beta)
+        speckled, truth = self._with_structures(batch["speckled"], batch["truth"])
+        loss = supervised_loss(network(speckled).float(), truth, self.gradient_weight, self.beta)
         if self.weights is None or "real" not in batch or not self._teacher:
             return loss
         real = batch["real"][: max(1, int(len(batch["real"]) * self.real_share))]
         teacher = self._teacher[0].to(real.device)
         return loss + real_frame_loss(network, teacher, real, self.weights, self.gradient_weight, self.beta)
+
+    def _with_structures(self, speckled: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+        """Put structures into the first frames of a batch, and the truth itself in place of the last speckled ones."""
+        inserted, clean = (round(len(speckled) * share) for share in (self.inserted_share, self.clean_share))
+        if inserted:
+            insertion = random_insertion(speckled[:inserted])
+            speckled = torch.cat([insertion.into_speckled(speckled[:inserted]), speckled[inserted:]])
+            truth = torch.cat([insertion.into_clean(truth[:inserted]), truth[inserted:]])
+        if clean:
+            speckled = torch.cat([speckled[:-clean], truth[-clean:]])
+        return speckled, truth
 
 
 def gradient_x(frames: Tensor) -> Tensor:
@@ -165,27 +185,24 @@ def real_frame_loss(
             is_flat = torch.exp(-((gradient(guide) * 255 / 2) ** 2))
             loss = loss + weights.flatness * ((gradient(output) * 255) ** 2 * is_flat).mean()
     if weights.insertion > 0:
-        loss = loss + weights.insertion * insertion_loss(network, frames, output.detach(), gradient_weight, beta)
+        loss = loss + weights.insertion * insertion_loss(network, frames, output.detach())
     return loss
 
 
-def insertion_loss(
-    network: FrameFunction, frames: Tensor, output: Tensor, gradient_weight: float, beta: float
-) -> Tensor:
-    """Distance of the answer to frames with inserted structures from its own answer without them, plus the structures.
+def insertion_loss(network: FrameFunction, frames: Tensor, output: Tensor) -> Tensor:
+    """Share of inserted structures that is lost: 0 when all come out and nothing else changes, 1 when all are gone.
 
-    ``output`` is that answer without them and gets no gradient. Pixels where the structure changes the answer weigh up
-    to ten times as much as those around it: structures are small.
+    ``sum |network(frames with structures) - expected| / sum |expected - output|`` over the batch, where ``output`` is
+    the answer without structures (no gradient) and ``expected`` the same with the structures put in. The frames with
+    structures are cropped by a few rows and columns, so that the answer may not depend on the position of the pooling
+    grid.
     """
     insertion = random_insertion(frames)
+    top, left = (int(v) for v in torch.randint(0, 16, (2,)))
     expected = insertion.into_clean(output.clamp(0, 1))
-    change = (expected - output).abs()
-    weight = 1 + 9 * (change / 0.1).clamp(max=1)
-    answer = network(insertion.into_speckled(frames)).float()
-    loss = ((((answer - expected).square() + beta**2).sqrt() - beta) * weight).mean()
-    for gradient in (gradient_x, gradient_y):
-        loss = loss + gradient_weight * charbonnier(gradient(answer - expected), beta)
-    return loss
+    answer = network(insertion.into_speckled(frames)[..., top:, left:]).float()
+    difference = (answer - expected[..., top:, left:]).abs().sum()
+    return difference / (expected - output).abs().sum().clamp(min=1.0)
 
 
 def _local_mean(frames: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ change of echogenicity in dB is a change of grey.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -80,23 +80,28 @@ def random_insertion(frames: Tensor, structures: int = 3, sharpness: float = 0.5
     sharpness
         Width of the truth's blur as a share of that of the scanner.
     """
-    height, width = frames.shape[-2:]
-    fwhm_y, fwhm_x = speckle_widths_px(frames)
-    sigma = (fwhm_y / FWHM_PER_SIGMA, fwhm_x / FWHM_PER_SIGMA)
-    gains, echoes = [], []
-    for frame in frames:
-        gain, echo = torch.zeros(height, width), torch.zeros(height, width)
-        for _ in range(structures):
-            place, change, reflected = _random_structure(frame[0].detach().float().cpu(), (fwhm_y + fwhm_x) / 2)
-            gain = gain + change * place
-            echo = torch.maximum(echo, reflected * place)
-        gains.append(gain)
-        echoes.append(echo)
-    gain, echo = (torch.stack(maps)[:, None].to(frames) for maps in (gains, echoes))
-    sharp = (sigma[0] * sharpness, sigma[1] * sharpness)
-    noise = [blurred(torch.randn_like(gain), sigma) for _ in range(2)]
-    interference = noise[0] / torch.hypot(*noise).clamp(min=1e-9)
-    return Insertion(blurred(gain, sigma), blurred(gain, sharp), *_echo_maps(echo, sigma, sharp), interference)
+    parts = [_insertion_for(frame[None], structures, sharpness) for frame in frames.detach().float()]
+    return Insertion(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Insertion)))
+
+
+def _insertion_for(frame: Tensor, structures: int, sharpness: float) -> Insertion:
+    widths = speckle_widths_px(frame)
+    sigma_y, sigma_x = (width / FWHM_PER_SIGMA for width in widths)
+    gain, echo = torch.zeros(frame.shape[-2:]), torch.zeros(frame.shape[-2:])
+    for _ in range(structures):
+        place, change, reflected = _random_structure(frame[0, 0].cpu(), sum(widths) / 2)
+        gain = gain + change * place
+        echo = torch.maximum(echo, reflected * place)
+    gain, echo = (drawn[None, None].to(frame) for drawn in (gain, echo))
+    sharp = (sigma_y * sharpness, sigma_x * sharpness)
+    noise = [blurred(torch.randn_like(frame), (sigma_y, sigma_x)) for _ in range(2)]
+    return Insertion(
+        # Power, not amplitude, is what changes with scattering: its blur is narrower by the root of two.
+        blurred(gain, (sigma_y / math.sqrt(2), sigma_x / math.sqrt(2))),
+        blurred(gain, sharp),
+        *_echo_maps(echo, (sigma_y, sigma_x), sharp),
+        noise[0] / torch.hypot(*noise).clamp(min=1e-9),
+    )
 
 
 def _echo_maps(echo: Tensor, sigma: tuple[float, float], sharp: tuple[float, float]) -> tuple[Tensor, Tensor]:
