@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -27,6 +28,8 @@ app = typer.Typer(
 )
 models = typer.Typer(help="List, show, verify and add network weights.", no_args_is_help=True)
 app.add_typer(models, name="models")
+
+COMMANDS_GROUP = "speckle2self.commands"
 
 Model = Annotated[str, typer.Option("--model", "-m", help="Model, weight file, or classical filter such as nlm.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
@@ -209,6 +212,7 @@ def main() -> None:
     """Run the command line; an expected failure is one sentence on standard error and exit status 1."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # being ended cleans up like Ctrl+C
     try:
+        _add_commands()
         app()
     except CancelledError as error:
         _fail(str(error), 130)
@@ -218,6 +222,23 @@ def main() -> None:
         _fail(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.", 1)
     except MemoryError:
         _fail("There is not enough memory for this image; crop it or close other programs.", 1)
+
+
+@functools.cache
+def _add_commands() -> None:
+    """Let installed packages add commands, through entry points of the group `COMMANDS_GROUP`; training does so.
+
+    An entry point names a function that takes the `typer.Typer` application. The core does not know what it finds.
+    """
+    from importlib.metadata import entry_points
+
+    for entry in entry_points(group=COMMANDS_GROUP):
+        try:
+            register = entry.load()
+        except ImportError as error:
+            _show_notes([f"the commands of '{entry.value}' are missing: {error}"])
+            continue
+        register(app)
 
 
 def _fail(sentence: str, status: int) -> None:

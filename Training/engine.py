@@ -49,7 +49,11 @@ def prepare_batch(
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Move the frames of a batch to the device. The second value is a target that nothing reads."""
     del kwargs
-    frames = {key: batch[key].to(device, non_blocking=non_blocking) for key in FRAME_KEYS if key in batch}
+    frames = {
+        key: batch[key].to(device, non_blocking=non_blocking)
+        for key in FRAME_KEYS
+        if isinstance(batch.get(key), Tensor)
+    }
     return frames, frames["speckled"].new_zeros(())
 
 

@@ -22,7 +22,7 @@ OUR_METHOD = "despeckler"
 FRAMES_ALONE = ("neighbor2neighbor", "noise2self", "noise2void", "published")
 """Methods that learn from speckled frames and nothing else."""
 OWN_METHODS = (OUR_METHOD, *FRAMES_ALONE)
-STEPS_PER_EPOCH = 25
+LONG_RUN_STEPS = 1000
 HELD_OUT_PAIRS = 16
 Tell = Callable[[str], None]
 
@@ -44,7 +44,7 @@ class Request:
     method
         One of `OWN_METHODS`.
     steps
-        Optimiser steps; rounded up to whole epochs of up to 25 steps.
+        Optimiser steps; rounded up to whole epochs of up to 25 steps, in long runs up to 100.
     settings
         Further keys of the configuration, for tests and experts.
     """
@@ -63,12 +63,17 @@ class Request:
     @property
     def epochs(self) -> int:
         """Number of epochs."""
-        return max(1, math.ceil(self.steps / STEPS_PER_EPOCH))
+        return max(1, math.ceil(self.steps / (100 if self.steps > LONG_RUN_STEPS else 25)))
 
     @property
     def epoch_length(self) -> int:
         """Steps in each epoch."""
         return math.ceil(self.steps / self.epochs)
+
+    @property
+    def val_interval(self) -> int:
+        """Epochs between validations, such that there is one after the last."""
+        return next(interval for interval in range(max(2, self.epochs // 40), 0, -1) if self.epochs % interval == 0)
 
     def fixed(self) -> dict[str, Any]:
         """Return what must stay the same for a run to go on, as JSON holds it."""
@@ -192,6 +197,7 @@ def _settings(request: Request) -> dict[str, Any]:
         "method_name": request.name,
         "epochs": request.epochs,
         "epoch_length": request.epoch_length,
+        "val_interval": request.val_interval,
         "seed": request.seed,
         "threads": request.threads,
         "device": f"$torch.device({str(choose_device(request.device))!r})",

@@ -44,7 +44,9 @@ class ShowProgress:
         if self._bar is None and self.console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             self._bar = Progress(*columns, console=self.console, transient=True)
-            self._bar.add_task("training", total=int(engine.state.max_epochs or 1) * int(engine.state.epoch_length or 1))
+            self._bar.add_task(
+                "training", total=int(engine.state.max_epochs or 1) * int(engine.state.epoch_length or 1)
+            )
             self._bar.start()
 
     def _step(self, engine: Engine) -> None:

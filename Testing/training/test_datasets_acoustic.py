@@ -1,9 +1,11 @@
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from Speckle2SelfLogic.errors import SettingsError
+from Training.datasets import acoustic_plan
 from Training.datasets.__main__ import main
 from Training.datasets.acoustic import (
     AcousticScanner,
@@ -28,6 +30,12 @@ SMALL = AcousticScanner(
 @pytest.fixture
 def pymust():
     return pytest.importorskip("pymust", reason="PyMUST is an optional extra")
+
+
+@pytest.fixture
+def a_small_array(monkeypatch, pymust):  # noqa: ARG001
+    monkeypatch.setattr(acoustic_plan, "AcousticScanner", lambda **drawn: replace(SMALL, **drawn))
+    monkeypatch.setattr(acoustic_plan, "FREQUENCIES_MHZ", (3.0,))
 
 
 def test_without_the_simulator_one_sentence_says_how_to_get_it(monkeypatch, tmp_path, capsys):
@@ -71,7 +79,7 @@ def test_the_modelled_mean_power_is_that_of_many_draws(pymust):  # noqa: ARG001
     assert ratio[22:38, 22:42].mean() == pytest.approx(1, abs=0.15)
 
 
-def test_the_folder_reads_like_the_simulated_sets(pymust, tmp_path):  # noqa: ARG001
+def test_the_folder_reads_like_the_simulated_sets(a_small_array, tmp_path):  # noqa: ARG001
     write_folder(tmp_path / "acoustic", AcousticPlan(scenes=1, size_px=64))
     assert list(problems_of(tmp_path / "acoustic")) == []
     (item,) = simulated_items(tmp_path / "acoustic", None, "test")
@@ -79,7 +87,7 @@ def test_the_folder_reads_like_the_simulated_sets(pymust, tmp_path):  # noqa: AR
     assert read_manifest(tmp_path / "acoustic")["simulator"].startswith("PyMUST")
 
 
-def test_acoustic_speckle_is_fully_developed_and_its_two_draws_independent(pymust):  # noqa: ARG001
+def test_acoustic_speckle_is_fully_developed_and_its_two_draws_independent(a_small_array):  # noqa: ARG001
     task = SceneTask("acoustic-cysts", "test", 0, 0, 64)
     _, compression, frames = simulate_acoustic(task)
     first, second = (frame - frames.truth for frame in frames.speckled)

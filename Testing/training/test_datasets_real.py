@@ -152,7 +152,7 @@ def test_a_published_frame_among_the_training_frames_is_refused(a_data_folder, a
     image = image.resize((200, 160)) if change == "scaled" else image
     path = a_data_folder / ("disguised.jpg" if change == "jpeg" else "disguised.png")
     image.save(path)
-    with pytest.raises(SettingsError, match="disguised.* published test frame"):
+    with pytest.raises(SettingsError, match=r"disguised.* published test frame"):
         refuse_test_frames([path])
     # It cannot come in under the name of a known set either.
     image.save(a_data_folder / "vessel_nerve_mindray_te7/images/0042.png")

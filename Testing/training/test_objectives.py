@@ -194,7 +194,7 @@ def test_neighbor2neighbor_agrees_with_deepinv():
     deepinv = pytest.importorskip("deepinv", exc_type=ImportError, reason="deepinv (which needs torchvision) is absent")
     frames = torch.rand(2, 1, 8, 6)
     torch.manual_seed(4)
-    theirs = deepinv.loss.Neighbor2Neighbor(gamma=2.0)(y=frames, physics=None, model=lambda y, physics: y.square())
+    theirs = deepinv.loss.Neighbor2Neighbor(gamma=2.0)(y=frames, physics=None, model=lambda y, _: y.square())
     torch.manual_seed(4)
     ours = Neighbor2Neighbor(2.0)(torch.square, {"speckled": frames})
     torch.testing.assert_close(ours, theirs)

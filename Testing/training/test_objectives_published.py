@@ -29,9 +29,7 @@ def test_a_scale_agrees_with_linear_interpolation_of_scipy(scale):
     frame = np.random.default_rng(0).random((37, 50))
 
     def resampled(values, shape):
-        places = [
-            (np.arange(made) + 0.5) * given / made - 0.5 for made, given in zip(shape, values.shape, strict=True)
-        ]
+        places = [(np.arange(made) + 0.5) * given / made - 0.5 for made, given in zip(shape, values.shape, strict=True)]
         return ndimage.map_coordinates(values, np.meshgrid(*places, indexing="ij"), order=1, mode="nearest")
 
     smaller = (int(37 * scale), int(50 * scale))
@@ -88,10 +86,10 @@ def test_with_the_gradient_stopped_the_coarse_output_follows_the_fine_one():
 
 
 def test_matched_scales_end_at_the_scale_of_the_speckle(monkeypatch, some_frames):
-    monkeypatch.setattr(scales_module, "speckle_scale", lambda frames: 1 / 6)
+    monkeypatch.setattr(scales_module, "speckle_scale", lambda _: 1 / 6)
     assert matched_scales(some_frames, (1, 0.5, 0.25)) == pytest.approx((1, 6**-0.5, 1 / 6))
     assert matched_scales(some_frames, (1,)) == (1,)
-    monkeypatch.setattr(scales_module, "speckle_scale", lambda frames: 0.25)
+    monkeypatch.setattr(scales_module, "speckle_scale", lambda _: 0.25)
     assert matched_scales(some_frames, (1, 0.5, 0.25)) == pytest.approx((1, 0.5, 0.25))
     assert len(Speckle2Self(fits_speckle=True).inputs(some_frames)) == 3
 

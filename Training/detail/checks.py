@@ -45,7 +45,8 @@ def detail_figures(
     Parameters
     ----------
     method
-        Anything that despeckles frames; a network in memory is wrapped by `Speckle2SelfLogic.runtime.NetworkDespeckler`.
+        Anything that despeckles frames; a network in memory is wrapped by
+        `Speckle2SelfLogic.runtime.NetworkDespeckler`.
     data
         Folder of the real frames; None leaves out what needs them.
     published

@@ -1,10 +1,10 @@
-"""Check 3: do the two lines of the far wall (lumen-intima and media-adventitia) stay two?
+"""Check 3: the two lines of the far wall (lumen-intima and media-adventitia) stay two.
 
-The far wall of the Clarius carotid is traced in the input as the brightest line at the expected depth, smoothed over columns.
-Frames are straightened along it and averaged over neighbouring columns, input and answer alike, so that speckle does not
-make or hide a line. The media-adventitia line is the trace; the lumen-intima line is the highest peak of the input 0.4
-to 1.3 mm above it. In columns where the input has both, the dip is (lumen-intima line less the lowest grey
-between the lines) in grey.
+The far wall of the Clarius carotid is traced in the input as the brightest line at the expected depth, smoothed over
+columns. Frames are straightened along it and averaged over neighbouring columns, input and answer alike, so that
+speckle does not make or hide a line. The media-adventitia line is the trace; the lumen-intima line is the highest
+peak of the input 0.4 to 1.3 mm above it. In columns where the input has both, the dip is (lumen-intima line less the
+lowest grey between the lines) in grey.
 
 - Dip kept: median over columns of the answer's dip at the input's places over the input's.
 - Two lines seen: share of these columns where the answer, averaged over 3 columns only, has a peak within 0.2 mm of the
@@ -102,7 +102,10 @@ def kept_lines(input_yx: Grey, answer_yx: Grey, lines: WallLines) -> tuple[float
 def _has_upper_line(profile: Values, upper: int, least_dip: float) -> bool:
     tops, found = signal.find_peaks(profile[: ABOVE_PX + 1], prominence=0)
     for top, right in zip(tops, found["right_bases"], strict=True):
-        if abs(int(top) - upper) <= 2 and profile[top] - profile[top : max(int(right), int(top)) + 1].min() >= least_dip:
+        if (
+            abs(int(top) - upper) <= 2
+            and profile[top] - profile[top : max(int(right), int(top)) + 1].min() >= least_dip
+        ):
             return True
     return False
 

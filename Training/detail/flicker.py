@@ -1,8 +1,8 @@
-"""Check 6: is the answer calmer than the input, and does it move with the tissue?
+"""Check 6: the answer is calmer than the input, and moves with the tissue.
 
-On cines, `temporal_flicker` is the change from frame to frame where the input stands still, as a ratio to the input's own; below
-1 is calmer. Real cines of ``sequences`` (five frames from the middle, cropped), and a simulated carotid that pulsates with slowly
-changing speckle.
+On cines, `temporal_flicker` is the change from frame to frame where the input stands still, as a ratio to the input's
+own; below 1 is calmer. Real cines of ``sequences`` (five frames from the middle, cropped), and a simulated carotid
+that pulsates with slowly changing speckle.
 
 After motion: one real frame slides by 1, 2, 3 ... px under the window, and the answers are moved back. The input then
 shows no change at all, so what is left is the method's own flicker: mean absolute difference from the first

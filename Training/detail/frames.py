@@ -58,7 +58,9 @@ INSERTION_SOURCES = (
         "assumed: 40 mm deep",
         (120, 376, 100, 356),
     ),
-    FrameSource("muscle, GE", "muscle_ge_logiq_e9/S8_L20_step_025.png", 50 / 458, "assumed: 50 mm deep", (80, 336, 120, 376)),
+    FrameSource(
+        "muscle, GE", "muscle_ge_logiq_e9/S8_L20_step_025.png", 50 / 458, "assumed: 50 mm deep", (80, 336, 120, 376)
+    ),
     FrameSource("fetal, Voluson", "fetal_head_hc18/images/017_HC.png", 0.12, "assumed: 0.12 mm", (150, 406, 40, 296)),
 )
 """Vessels of the published frames come out 7 mm wide and those of Mindray 6 to 8 mm with these scales, as a common

@@ -1,9 +1,10 @@
-"""Check 4: are deep glints of the published frames kept, which the authors' own outputs keep too?
+"""Check 4: deep glints of the published frames are kept, which the authors' own outputs keep too.
 
-Glints are blobs of the negative Laplacian of Gaussian (Lindeberg 1998; 2 px, about as high as a glint) in the lower half of the
-authors' output, which the input smoothed alike shows too. Both conditions together leave speckle and inventions out.
-Contrast is the Laplacian response. Outputs are brought to the mean of the input first, as brightness is another matter.
-The authors keep about half of the input's response at these places, so they are what an answer is measured by.
+Glints are blobs of the negative Laplacian of Gaussian (Lindeberg 1998; 2 px, about as high as a glint) in the lower
+half of the authors' output, which the input smoothed alike shows too. Both conditions together leave speckle and
+inventions out. Contrast is the Laplacian response. Outputs are brought to the mean of the input first, as brightness
+is another matter. The authors keep about half of the input's response at these places, so they are what an answer is
+measured by.
 
 - Share kept: glints whose response in the answer is at least half of the authors'.
 - Contrast: median of answer over authors; shown beside it, of answer over input.
@@ -106,7 +107,9 @@ def find_glints(input_yx: Grey, authors_yx: Grey) -> tuple[tuple[int, int], ...]
     return tuple((int(y), int(x)) for y, x in np.argwhere(is_glint))
 
 
-def kept_glints(reference_yx: Grey, answer_yx: npt.NDArray[np.floating], places: tuple[tuple[int, int], ...]) -> list[float]:
+def kept_glints(
+    reference_yx: Grey, answer_yx: npt.NDArray[np.floating], places: tuple[tuple[int, int], ...]
+) -> list[float]:
     """Return the answer's response over the reference's at each glint, each the largest within 2 px."""
     before, after = (ndimage.maximum_filter(blob_response(image), (5, 5)) for image in (reference_yx, answer_yx))
     return [float(after[place] / before[place]) for place in places]

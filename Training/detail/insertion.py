@@ -1,10 +1,13 @@
-"""Check 1: is a known small structure, inserted into real frames, still there after despeckling?
+"""Check 1: a known small structure, inserted into real frames, is still there after despeckling.
 
-Kept contrast of one place = (contrast of the structure in the answer to the frame with it, less that in the answer to the
-frame without it) / (the same in the frames themselves). Contrast is a matched filter: grey weighted by the change that the
-structure is expected to make, less the mean grey of a ring around it (of a pair of lines: less the gap between
-them). A method that changes nothing keeps exactly 1, one that erases the structure 0, a blur its share. The
+Kept contrast of one place = (contrast of the structure in the answer to the frame with it, less that in the answer to
+the frame without it) / (the same in the frames themselves). Contrast is a matched filter: grey weighted by the change
+that the structure is expected to make, less the mean grey of a ring around it (of a pair of lines: less the gap
+between them). A method that changes nothing keeps exactly 1, one that erases the structure 0, a blur its share. The
 table has the median over all places of all frames, the quartiles, and the least median of a single frame.
+
+What can be asked for: the change of local mean grey that the structure is expected to make, which is the answer of a
+despeckler that knows the truth, scores 0.98 to 1.09 (median over places) for every structure and size.
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ import numpy as np
 from Speckle2SelfLogic.runtime import FrameDespeckler
 from Training.detail.figures import DetailFigure, Figures, middle, quantile
 from Training.detail.frames import INSERTION_SOURCES, DetailFrame, Grey, load_frames
-from Training.detail.structures import LAYER_LENGTH_MM, Inserted, Structure, insert, psf_sigma_px, quiet_places
+from Training.detail.places import quiet_places
+from Training.detail.structures import LAYER_LENGTH_MM, Inserted, Structure, insert, psf_sigma_px
 
 STRUCTURES = (
     *(Structure("spot", size, 18.0) for size in (0.35, 0.5, 0.8)),
@@ -27,9 +31,9 @@ STRUCTURES = (
 )
 REQUIRED = {"spot 0.5 mm": 0.8, "cyst 1 mm": 0.8, "layer 0.4 mm": 0.8}
 PLACES_PER_FRAME = 6
-LEAST_CONTRAST = 0.02
-"""Places where the structure shows less in the frame itself are left out (grey 0..1), as are those where it shows less than
-a quarter of its contrast without speckle: nobody can ask for what the scanner does not resolve."""
+LEAST_CONTRAST, LEAST_SHOWN = 0.02, 0.25
+"""Places are left out where the structure shows less than this (grey 0..1) in the frame itself, or less than this share
+of its contrast without speckle: nobody can ask for what the scanner does not resolve."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,6 @@ def kept_contrast(without_yx: Grey, inserted: Inserted, answer_without_yx: Grey,
     kept = []
     for template in inserted.templates:
         shown = template.contrast(put_in)
-        if abs(shown) >= LEAST_CONTRAST and shown / template.expected >= 0.25:
+        if abs(shown) >= LEAST_CONTRAST and shown / template.expected >= LEAST_SHOWN:
             kept.append(template.contrast(came_out) / shown)
     return kept

@@ -35,7 +35,7 @@ from Speckle2SelfLogic.metrics import (
 from Training.evidence.frames import EvidenceItem, Float32
 from Training.evidence.regions import flat_blocks, regions_of_truth
 
-VERSION = 2
+VERSION = 3
 """Counts changes of any definition below; figures that were stored under another number are measured again."""
 
 Figures = dict[str, float | None]
@@ -66,20 +66,19 @@ INFOS: Mapping[str, FigureInfo] = MappingProxyType(
             "gCNR",
             "",
             "higher",
-            "1 - overlap of the grey histograms of the darkest and the brightest fifth of the truth's flat pixels.",
+            "1 - overlap of the grey histograms of the dark and the bright part of the truth (Otsu's threshold).",
         ),
         "edge_rise_px": _info(
             "Edge rise 10-90 %",
             "px",
             "lower",
-            "Median width of the edges of what is brighter than halfway between those two regions in the truth; "
-            "below the truth's own it is sharpened.",
+            "Median width of the border of that bright part; below the truth's own it is sharpened.",
         ),
         "flat_snr": _info(
             "Speckle SNR",
             "",
             "higher",
-            "Median of mean / standard deviation in the eight flattest 32 px blocks of the input.",
+            "Median of mean / standard deviation in up to eight 32 px blocks, the flattest of the input.",
         ),
         **{name: FIGURES[name] for name in ("brightness_ratio", "local_brightness_bias", "black_share")},
         "truth_brightness_bias": _info(
@@ -160,7 +159,7 @@ def _structure(input_yx: Float32, matched_yx: npt.NDArray[np.float64], truth_yx:
     regions = regions_of_truth(input_yx, truth_yx)
     if regions is None:
         return {"gcnr": None, "edge_rise_px": None}
-    edge = boundary_rise_width(matched_yx, regions.brighter_half_yx)
+    edge = boundary_rise_width(matched_yx, regions.brighter_yx)
     return {
         "gcnr": gcnr(matched_yx, regions.dark_yx, regions.bright_yx),
         "edge_rise_px": None if edge is None else edge.width_px,

@@ -18,41 +18,46 @@ LEAST_PIXELS = 60
 """Fewer pixels than this are no region."""
 LEAST_CONTRAST = 8 / 255
 """Dark and bright regions have to differ by this much grey (0..1)."""
+BORDER_PX = 2
 BLOCK_PX = 32
 
 
 @dataclass(frozen=True)
 class TruthRegions:
-    """Flat dark and flat bright pixels of a truth, and what is brighter than halfway between them."""
+    """The two brightness classes of a truth."""
 
     dark_yx: Mask
     bright_yx: Mask
-    brighter_half_yx: Mask
+    """Both without the pixels next to their border."""
+    brighter_yx: Mask
+    """The bright class with its border."""
 
 
 def regions_of_truth(input_yx: Frame, truth_yx: Frame) -> TruthRegions | None:
-    """Find the darkest and the brightest fifth of the flat pixels of a truth, grey 0..1.
+    """Divide a truth, grey 0..1, halfway between the medians of its two classes by Otsu (IEEE T-SMC 9(1), 1979).
 
-    Seen pixels have an input whose mean over 9 x 9 pixels is above 2/255 (outside the field of view nothing is
-    despeckled). Flat are the half of them with the smallest gradient of the truth (Gaussian derivative, 1 px).
+    Only seen pixels count. Seen pixels have an input whose mean over 9 x 9 pixels is above 2/255 (outside the field of view nothing is
+    despeckled). Bright parts of less than 60 pixels are left out, and two pixels on either side of the border.
 
     Returns
     -------
     TruthRegions or None
-        None where the truth has no two such regions that differ by `LEAST_CONTRAST`.
+        None where a class has less than 60 pixels, or their medians differ by less than `LEAST_CONTRAST`.
     """
+    from skimage.filters import threshold_otsu
+
     is_seen = ndimage.uniform_filter(np.asarray(input_yx, np.float64), 9) > 2 / 255
-    if is_seen.sum() < 10 * LEAST_PIXELS:
+    seen = np.asarray(truth_yx, np.float64)[is_seen]
+    if seen.size == 0 or np.ptp(seen) < LEAST_CONTRAST:
         return None
-    gradient = ndimage.gaussian_gradient_magnitude(np.asarray(truth_yx, np.float64), 1)
-    is_flat = is_seen & (gradient <= np.quantile(gradient[is_seen], 0.5))
-    lowest, highest = np.quantile(truth_yx[is_flat], (0.2, 0.8))
-    dark, bright = is_flat & (truth_yx <= lowest), is_flat & (truth_yx >= highest)
-    levels = float(np.median(truth_yx[dark])), float(np.median(truth_yx[bright]))
-    if min(dark.sum(), bright.sum()) < LEAST_PIXELS or levels[1] - levels[0] < LEAST_CONTRAST:
+    is_above = seen > threshold_otsu(seen)
+    between = (np.median(seen[is_above]) + np.median(seen[~is_above])) / 2
+    brighter = _without_specks(ndimage.gaussian_filter(np.float64(truth_yx), 1) > between)
+    bright = is_seen & ndimage.binary_erosion(brighter, iterations=BORDER_PX)
+    dark = is_seen & ndimage.binary_erosion(~brighter, iterations=BORDER_PX)
+    if min(dark.sum(), bright.sum()) < LEAST_PIXELS:
         return None
-    brighter = _without_specks(ndimage.gaussian_filter(truth_yx, 1) > np.mean(levels))
-    if not brighter.any() or brighter.all():
+    if np.median(truth_yx[bright]) - np.median(truth_yx[dark]) < LEAST_CONTRAST:
         return None
     return TruthRegions(dark, bright, brighter)
 
@@ -71,7 +76,7 @@ def flat_blocks(input_yx: Frame, most: int = 8) -> list[Mask]:
 
     A block is flat if the means of its sixteen 8 x 8 parts vary little (standard deviation over mean), so that neither
     edges nor brightness gradients count as speckle. Blocks lie on a grid of 16 px; of overlapping ones the flatter
-    stays. Their mean is 16/255 to 200/255, and no more than a hundredth of their pixels is black or white.
+    stays. None varies more than twice as much as the flattest. Their mean is 16/255 to 200/255, and no more than a hundredth of their pixels is black or white.
     """
     candidates: list[tuple[float, int, int]] = []
     height, width = input_yx.shape
@@ -85,8 +90,11 @@ def flat_blocks(input_yx: Frame, most: int = 8) -> list[Mask]:
             parts = block.reshape(4, BLOCK_PX // 4, 4, BLOCK_PX // 4).mean((1, 3))
             candidates.append((float(parts.std()) / mean, top, left))
     taken: list[tuple[int, int]] = []
-    for _, top, left in sorted(candidates):
-        if len(taken) < most and all(abs(top - t) >= BLOCK_PX or abs(left - x) >= BLOCK_PX for t, x in taken):
+    most_variation = max(2 * min(candidates)[0], 0.02) if candidates else 0.0
+    for variation, top, left in sorted(candidates):
+        if variation > most_variation or len(taken) == most:
+            break
+        if all(abs(top - t) >= BLOCK_PX or abs(left - x) >= BLOCK_PX for t, x in taken):
             taken.append((top, left))
     masks = []
     for top, left in taken:

@@ -80,6 +80,7 @@ def detail_section(path: Path) -> str:
         message = f"'{path}' must hold methods with their figures, as 'python -m Training.detail --json' writes them."
         raise SettingsError(message)
     from Training.detail.checks import detail_rows
+    from Training.detail.controls import CONTROLS
 
     known = {row.key: row for row in detail_rows()}
     rows = []
@@ -87,10 +88,11 @@ def detail_section(path: Path) -> str:
         row = known.get(key)
         cells = [_detail_cell(figures.get(key), row) for figures in content.values()]
         rows.append([key, row.requirement.replace(">=", "≥").replace("<=", "≤") if row else "", *cells])
+    methods = " ".join(name for name in content if name not in {control.name for control in CONTROLS})
     return (
-        f"## 6. Detail and safety\n\nMeasured by `python -m Training.detail {' '.join(content)} --data REAL --published "
-        "PUBLISHED --json FILE`. What misses its bound is marked by ✗. The first columns are controls: the input itself "
-        f"and two Gaussian blurs.\n\n{markdown(['Figure', 'Required', *content], rows)}"
+        f"## 6. Detail and safety\n\nMeasured by `python -m Training.detail {methods} --data REAL --published "
+        "PUBLISHED --json FILE`. What misses its bound is marked by ✗. The first columns are controls: the input "
+        f"itself and two Gaussian blurs.\n\n{markdown(['Figure', 'Required', *content], rows)}"
     )
 
 

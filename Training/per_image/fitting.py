@@ -113,7 +113,8 @@ def despeckle_each(frames_nyx: Float32, fit: FrameFit, *, seed: int, device: str
     chosen = choose_device(device)
     output = np.empty(frames_nyx.shape, np.float32)
     for number, frame_yx in enumerate(frames_nyx):
-        with _seeded(seed, chosen), torch.enable_grad():
+        # Gradients also for a caller that has turned them off.
+        with _seeded(seed, chosen), torch.inference_mode(mode=False), torch.enable_grad():
             frame = to_tensor(frame_yx)[None, None].to(chosen)
             output[number] = to_array(fit(frame))[0, 0]
     return output

@@ -1,0 +1,93 @@
+"""Models of runs: files and cards."""
+
+import pytest
+import torch
+
+from Speckle2SelfLogic.errors import SettingsError
+from Speckle2SelfLogic.networks.despeckler import Despeckler
+from Speckle2SelfLogic.networks.reference import ReferenceNetwork
+from Speckle2SelfLogic.weights import load_network, verify_model
+from Training.export import export_run, network_settings
+
+
+@pytest.fixture
+def a_run(tmp_path):
+    torch.manual_seed(2)
+    return write_run(tmp_path / "run", Despeckler(channels=(4, 8), blocks=2, middle_blocks=3))
+
+
+def write_run(folder, network, best=None):
+    (folder / "checkpoints").mkdir(parents=True)
+    trainer = {"iteration": 7, "epoch_length": 7}
+    torch.save({"average": network.state_dict(), "trainer": trainer}, folder / "checkpoints" / "checkpoint_epoch=1.pt")
+    if best is not None:
+        torch.save({"average": best.state_dict()}, folder / "best.pt")
+    return folder
+
+
+def frames():
+    return torch.rand(1, 1, 33, 47, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"channels": [4, 8, 4], "blocks": 3, "middle_blocks": 1}, {"channels": [6, 4], "middle_blocks": 0}]
+)
+def test_settings_of_a_network_are_read_off_its_tensors(settings):
+    state = Despeckler(**settings).state_dict()
+    again = Despeckler(**network_settings(state))
+    assert {name: value.shape for name, value in again.state_dict().items()} == {
+        name: value.shape for name, value in state.items()
+    }
+    assert (network_settings(state) == {}) == (settings == {})
+
+
+def test_a_run_becomes_a_model_that_loads_strictly_and_a_new_version_takes_its_place(a_run, tmp_path):
+    folder = tmp_path / "models"
+    for pairs in (0, 2):
+        card = export_run(a_run, "tiny", folder, details={"title": "Tiny", "recipe_note": "A note."}, pairs=pairs)
+    verify_model(card)
+    assert card.metrics["simulated_held_out"]["pairs"] == 2
+    assert (card.title, card.recipe["steps_done"], card.recipe["note"]) == ("Tiny", 7, "A note.")
+    network, read = load_network(str(folder / "tiny.json"))
+    assert read.sha256 == card.sha256
+    state = torch.load(a_run / "checkpoints" / "checkpoint_epoch=1.pt", weights_only=True)["average"]
+    for name, values in network.state_dict().items():
+        torch.testing.assert_close(values, state[name], rtol=0, atol=0)
+    assert sorted(path.name for path in folder.iterdir()) == ["tiny.json", "tiny.pt"]
+
+
+def test_half_precision_halves_the_file_and_hardly_changes_the_answer(a_run, tmp_path):
+    whole, half = (export_run(a_run, name, tmp_path, half=name == "half", pairs=0) for name in ("whole", "half"))
+    assert half.bytes < 0.75 * whole.bytes
+    with torch.inference_mode():
+        answers = [load_network(card.path)[0](frames()) for card in (whole, half)]
+    torch.testing.assert_close(answers[1], answers[0], rtol=0.01, atol=0.01)
+    assert answers[1].dtype == torch.float32
+
+
+def test_the_published_network_is_stored_without_what_only_training_uses(tmp_path):
+    run = write_run(tmp_path / "run", ReferenceNetwork())
+    card = export_run(run, "paper", tmp_path / "models", half=True, pairs=0)
+    assert card.network == "reference"
+    assert card.bytes < 10e6
+    assert load_network(card.path)[0](frames()).shape == frames().shape
+    assert export_run(run, "whole", tmp_path / "models", all_scales=True, half=True, pairs=0).bytes > 15e6
+
+
+def test_the_best_weights_are_taken_if_asked(tmp_path):
+    last, best = Despeckler(channels=(4, 8)), Despeckler(channels=(4, 8))
+    run = write_run(tmp_path / "run", last, best)
+    card = export_run(run, "best", tmp_path, best=True, pairs=0)
+    torch.testing.assert_close(load_network(card.path)[0].head.weight, best.head.weight)
+
+
+def test_an_older_version_stays_when_the_new_one_fails(a_run, tmp_path):
+    card = export_run(a_run, "tiny", tmp_path, pairs=0)
+    with pytest.raises(Exception, match="licence"):
+        export_run(a_run, "tiny", tmp_path, details={"licence": 5}, pairs=0)
+    verify_model(card)
+
+
+def test_a_folder_without_a_run_is_named(tmp_path):
+    with pytest.raises(SettingsError, match="holds no checkpoint"):
+        export_run(tmp_path, "x", tmp_path)
