@@ -31,8 +31,8 @@ def network_from_file(
     Parameters
     ----------
     path
-        A state dict of floating point tensors of any precision, written by ``torch.save`` of PyTorch 1.6 or later: ours,
-        or a checkpoint of the authors of Speckle2Self, whole or without the two encoders that only training uses.
+        A state dict of floating point tensors of any precision, written by ``torch.save`` of PyTorch 1.6 or later:
+        ours, or a checkpoint of the authors of Speckle2Self, whole or without the two encoders that only training uses.
     network
         One of `NETWORKS`; left out, the network is recognised by the names of the tensors.
     settings

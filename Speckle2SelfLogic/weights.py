@@ -135,9 +135,9 @@ def load_network(name_or_path: str | Path, device: str = "cpu") -> tuple[torch.n
     Parameters
     ----------
     name_or_path
-        Name of a model, or path of a card (``.json``), of weights with their card beside them, of weights of our network
-        with its default settings, or of a checkpoint of the authors of Speckle2Self. Text that could be a name (lower case, no dot, no slash) is taken as
-        one; put ``./`` before a path that looks like this.
+        Name of a model, or path of a card (``.json``), of weights with their card beside them, of weights of our
+        network with its default settings, or of a checkpoint of the authors of Speckle2Self. Text that could be a name
+        (lower case, no dot, no slash) is taken as one; put ``./`` before a path that looks like this.
     device
         PyTorch device, for example ``"cpu"`` or ``"cuda:0"``.
 

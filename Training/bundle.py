@@ -1,7 +1,7 @@
 """Run the bundle from Python: its own configurations, stacked, with settings on top.
 
-A configuration of MONAI is code: it names what to import and call. So only files of ``Training/configs`` are run here, never
-one from a user's folder.
+A configuration of MONAI is code: it names what to import and call. So only files of ``Training/configs`` are run here,
+never one from a user's folder.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from Speckle2SelfLogic.errors import SettingsError, Speckle2SelfError
 

@@ -1,7 +1,7 @@
 """Checkpoints of a run: the newest whole one, how far it got, and which older ones may go.
 
-A checkpoint holds ``network``, ``average``, ``optimizer``, ``lr_scheduler``, ``early_stop`` and ``trainer``. Files are read
-without running code.
+A checkpoint holds ``network``, ``average``, ``optimizer``, ``lr_scheduler``, ``early_stop`` and ``trainer``. Files are
+read without running code.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from Speckle2SelfLogic.errors import SettingsError
 
 
 def latest_checkpoint(folder: str | Path) -> str:
-    """Return the newest whole checkpoint of a run, or ``""``. A file that was cut off while it was written is passed over."""
+    """Return the newest whole checkpoint of a run, or ``""``; one that was cut off in writing is passed over."""
     return next((str(path) for path in _newest_first(folder) if zipfile.is_zipfile(path)), "")
 
 
@@ -36,7 +36,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         if "average" in content and "trainer" in content:
             return dict(content)
         problem = "it lacks the average of the weights or the state of the trainer"
-    except Exception as error:  # noqa: BLE001 - whatever a damaged file makes torch raise
+    except Exception as error:
         problem = type(error).__name__
     message = f"'{path}' is not a checkpoint of a training ({problem})."
     raise SettingsError(message)

@@ -34,11 +34,12 @@ def train(
     threads: Threads = 1,
     seed: Seed = 20261,
 ) -> None:
-    """Train a new network on a folder of your own frames. No clean images are needed. The same command goes on if stopped."""
+    """Train a new network on your own frames; clean images are not needed. The same command goes on if stopped."""
     from Training.bundle import check_installed
 
     check_installed()
-    from Training.own_training import train_own, training
+    from Training.own_request import training
+    from Training.own_training import train_own
 
     chosen = {"steps": steps, "method": method, "name": name, "run": out}
     _finish(train_own(training(folder, device=device, threads=threads, seed=seed, **chosen), _tell))
@@ -57,11 +58,12 @@ def finetune(
     threads: Threads = 1,
     seed: Seed = 20261,
 ) -> None:
-    """Fit a model to a folder of your own frames; one frame is enough. The same command goes on if stopped."""
+    """Fit a model to your own frames; one is enough. The same command goes on if stopped."""
     from Training.bundle import check_installed
 
     check_installed()
-    from Training.own_training import finetuning, train_own
+    from Training.own_request import finetuning
+    from Training.own_training import train_own
 
     chosen = {"steps": steps, "method": method, "name": name, "run": out}
     request = finetuning(folder, model=model, device=device, threads=threads, seed=seed, **chosen)

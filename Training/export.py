@@ -2,8 +2,9 @@
 
     python -m Training.export RUN --name NAME [--card FILE.yaml] [--half] [--folder FOLDER]
 
-RUN is the ``output_dir`` of a training, finished or still going on. `Training/configs/despeckler_card.yaml` is an example of
-a file with the fields of a card that nobody can measure: title, licence, training data, intended use, known failures.
+RUN is the ``output_dir`` of a training, finished or still going on. `Training/configs/despeckler_card.yaml` is an
+example of a file with the fields of a card that nobody can measure: title, licence, training data, intended use, known
+failures.
 """
 
 from __future__ import annotations

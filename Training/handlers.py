@@ -35,7 +35,7 @@ class ClipGradients:
 
 
 class SeedEachBatch:
-    """Tie everything random in a step to the seed and the number of the step, so that resuming anywhere changes nothing.
+    """Tie everything random in a step to seed and number of the step, so that resuming anywhere changes nothing.
 
     Needs a loader without worker processes, since those draw ahead.
     """
@@ -61,7 +61,7 @@ class SeedEachBatch:
 
 
 class StopOnSignal:
-    """On Ctrl+C or SIGTERM finish the step and end the run, so that its state can be saved; a second signal ends at once.
+    """On Ctrl+C or SIGTERM finish the step and end the run, so that its state can be saved; a second one ends at once.
 
     With several processes all of them stop after the same step, whichever got the signal.
     """

@@ -50,7 +50,7 @@ class OwnFrames:
         return max(SMALLEST_SIDE_PX, min(wanted_px, int(np.median(sides)) // 16 * 16))
 
     def validation_items(self, seed: int, side_px: int = 256) -> list[dict[str, Any]]:
-        """Return items with the centre of a held-out frame as ``real`` (1, Y, X), and the ``seed`` of a simulated pair."""
+        """Return items: the centre of a held-out frame as ``real`` (1, Y, X), and the ``seed`` of a simulated pair."""
         items: list[dict[str, Any]] = []
         for number, frame in enumerate(_spread(self.held_out, MOST_VALIDATED)):
             top, left = (max(0, (side - side_px) // 2) for side in frame.shape)

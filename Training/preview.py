@@ -14,6 +14,8 @@ from ignite.engine import Engine, Events
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
+from Speckle2SelfLogic.runtime import to_array
+
 Float32 = npt.NDArray[np.float32]
 PREVIEW = "preview.png"
 _GAP_PX = 6
@@ -62,12 +64,12 @@ class WritePreview:
 
 @torch.no_grad()
 def preview_row(network: nn.Module, batch: Mapping[str, Any]) -> list[Float32]:
-    """Return the first frame of a batch, the network's answer, and the truth if there is one; each (Y, X), grey 0..1."""
+    """Return the first frame of a batch, the network's answer, and the truth if there is one: (Y, X), grey 0..1."""
     shown: Tensor = batch["real" if "real" in batch else "speckled"][:1]
     frames = [shown, network(shown).float()]
     if "real" not in batch and "truth" in batch:
         frames.append(batch["truth"][:1])
-    return [np.asarray(frame[0, 0].clamp(0, 1).cpu().tolist(), np.float32) for frame in frames]
+    return [to_array(frame[0, 0].float().clamp(0, 1)) for frame in frames]
 
 
 def preview_picture(rows: list[list[Float32]]) -> Image.Image:

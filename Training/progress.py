@@ -75,8 +75,8 @@ class ShowProgress:
 class RecordHistory:
     """Write what each epoch came to as one line of ``history.csv`` in the run folder.
 
-    The loss is the mean over the epoch and, with several processes, over all of them. Lines of epochs that are run again,
-    because an earlier process ended before its checkpoint, are replaced.
+    The loss is the mean over the epoch and, with several processes, over all of them. Lines of epochs that are run
+    again, because an earlier process ended before its checkpoint, are replaced.
     """
 
     def __init__(self, folder: str | Path, validator: Engine) -> None:

@@ -11,8 +11,8 @@ from torch.utils.data import Sampler
 class DrawWithReplacement(Sampler[int]):
     """Random indices, a fixed number in each epoch, that depend on the seed and the epoch alone.
 
-    A run that was stopped and goes on therefore draws what it would have drawn. With several replicas, batches of B in each
-    of them are together the batches of B times the number of replicas that one process would draw.
+    A run that was stopped and goes on therefore draws what it would have drawn. With several replicas, batches of B in
+    each of them are together the batches of B times the number of replicas that one process would draw.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class DrawWithReplacement(Sampler[int]):
         return self.count // self.replicas
 
     def __iter__(self) -> Iterator[int]:
-        """Indices of this replica from batch ``batches_done`` of epoch ``epoch`` on."""
+        """Yield the indices of this replica from batch ``batches_done`` of epoch ``epoch`` on."""
         rng = np.random.default_rng((self.seed, self.epoch))
         drawn = rng.integers(0, self.population, self.count).reshape(-1, self.replicas, self.batch)
         return iter(drawn[self.batches_done :, self.rank].ravel().tolist())

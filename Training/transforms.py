@@ -12,10 +12,11 @@ import torch
 from monai.transforms import MapTransform, RandomizableTransform, Transform
 
 from Speckle2SelfLogic.comparison import single_frame
-from Speckle2SelfLogic.intensity import GreyRange
-from Speckle2SelfLogic.image import UltrasoundImage
-from Speckle2SelfLogic.io import read_image, write_image
 from Speckle2SelfLogic.frames import grey_frame
+from Speckle2SelfLogic.image import UltrasoundImage
+from Speckle2SelfLogic.intensity import GreyRange
+from Speckle2SelfLogic.io import read_image, write_image
+from Speckle2SelfLogic.runtime import to_array
 from Training.pairs import random_pair
 from Training.real_frames import RealFrames, random_real_batch
 
@@ -114,7 +115,7 @@ class WriteGreyd(MapTransform):
         """Write and return the item. Raises what `write_image` raises."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for key in self.key_iterator(data):
-            grey = np.asarray(data[key][0].clamp(0, 1).cpu().tolist(), np.float32)
+            grey = to_array(torch.as_tensor(data[key])[0].float().clamp(0, 1))
             image = UltrasoundImage(pixels=np.uint8(grey * 255 + 0.5), axes="YX")
             write_image(image, self.folder / f"{Path(data['path']).stem}.png")
         return dict(data)

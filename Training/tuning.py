@@ -37,14 +37,14 @@ GRIDS: Mapping[str, Grid] = MappingProxyType(
         "kuan": {"window_px": (5, 7, 9, 11, 13, 17, 21, 25), "noise_variation": (None, 0.2, 0.3, 0.4, 0.5, 0.7)},
         "frost": {"window_px": (7, 9, 13, 17, 21), "damping": (0.25, 0.5, 1.0, 2.0, 4.0)},
         "srad": {
-            "iterations": (20, 40, 80, 160),
-            "decay": (0.01, 0.03, 0.06, 0.12),
-            "noise_variation": (None, 0.1, 0.15),
+            "iterations": (20, 40, 80),
+            "time_step": (1.0,),
+            "decay": (0.03, 0.06, 0.12),
         },
         "nlm": {
-            "patch_px": (5, 7, 9),
-            "search_radius_px": (9, 13),
-            "smoothing": (None, 0.05, 0.08, 0.11, 0.14, 0.18, 0.24),
+            "patch_px": (7, 9, 11),
+            "search_radius_px": (13,),
+            "smoothing": (None, 0.1, 0.14, 0.18, 0.24),
         },
         "obnlm": {
             "block_radius_px": (2, 3, 4),
@@ -53,8 +53,7 @@ GRIDS: Mapping[str, Grid] = MappingProxyType(
         },
         "wavelet": {"levels": (3, 4, 5), "noise_std": (None, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4), "shifts": (8, 16)},
         "tv": {"weight": (None, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)},
-        "curvature": {"iterations": (15, 30, 60, 120), "conductance": (1.5, 3.0, 6.0, 12.0)},
-        "bm3d": {"strength": (1.0, 2.0, 3.0, 4.0, 5.0)},
+        "bm3d": {"strength": (2.0, 3.0, 4.0, 6.0)},
     }
 )
 """Candidates of each filter; None has the filter measure the value in the frame."""

@@ -316,7 +316,7 @@ def test_a_device_that_does_not_exist_is_a_setting_error():
         load_network("small", device="abacus")
 
 
-def test_a_model_that_lies_beside_its_card_is_added_with_what_the_card_says(a_model, an_empty_models_folder, tmp_path):
+def test_a_model_that_lies_beside_its_card_is_added_with_what_the_card_says(a_model, tmp_path):
     given = tmp_path / "elsewhere"
     given.mkdir()
     for path in (a_model.path, a_model.path.with_suffix(".json")):

@@ -1,5 +1,7 @@
 """Tiny folders for the tests of the evidence: simulated sets, real frames, plans and stored rows."""
 
+import json
+
 import numpy as np
 import yaml
 from PIL import Image
@@ -12,7 +14,7 @@ def scene(seed, size_px=64):
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:size_px, :size_px]
     truth = np.where(np.hypot(y - size_px / 2, x - size_px / 2) < size_px / 5, 0.6, 0.25)
-    return np.clip(truth * rng.rayleigh(0.8, truth.shape), 0, 1), truth
+    return np.clip(truth * rng.rayleigh(0.5, truth.shape), 0, 1), truth
 
 
 def write_simulated(folder, name="S-I", count=2, split="test"):
@@ -69,7 +71,5 @@ def store(folder, values, *, kind="simulated", ours="ours", **of_data):
             if name not in ("Input", "Truth")
         ],
     }
-    import json
-
     write_whole(folder / "plan.json", json.dumps(plan))
     return folder

@@ -15,7 +15,7 @@ from Speckle2SelfLogic.cli import main
 from Speckle2SelfLogic.weights import load_network, read_card
 from Testing.training.tiny import NETWORK, write_frames
 from Training import own_training
-from Training.own_training import Request, default_name
+from Training.own_request import Request, default_name
 from Training.progress import read_history
 
 QUICK = {"scenes_kept": 2, "new_scenes": 0.5, "wanted_crop_px": 32, "batch": 2, "anatomy_share": 0.0}

@@ -1,5 +1,4 @@
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -154,6 +153,23 @@ def test_a_finished_folder_is_left_as_it_is_and_one_with_other_content_refused(a
         write_folder(tmp_path / "sim", PLAN, workers=0)
 
 
+def test_a_folder_that_only_lacked_its_name_is_finished(a_folder):
+    content = contents(a_folder)
+    a_folder.rename(unfinished_folder(a_folder))
+    (unfinished_folder(a_folder) / "plan.json").write_text("left")
+    write_folder(a_folder, PLAN)
+    assert contents(a_folder) == content
+
+
+def test_a_foreign_folder_with_the_name_of_an_unfinished_one_is_kept(tmp_path):
+    foreign = unfinished_folder(tmp_path / "sim") / "thesis.tex"
+    foreign.parent.mkdir()
+    foreign.write_text("mine")
+    with pytest.raises(SettingsError, match="begun with other options"):
+        write_folder(tmp_path / "sim", PLAN)
+    assert foreign.read_text() == "mine"
+
+
 def test_an_empty_folder_may_be_given(tmp_path):
     (tmp_path / "sim").mkdir()
     write_folder(tmp_path / "sim", FolderPlan(("S-II",), train=0, validation=0, test=1, size_px=32))
@@ -199,6 +215,5 @@ def test_items_come_in_the_order_of_the_sets_asked_for(a_finished_folder):
         simulated_items(a_finished_folder, None, "training")
 
 
-def test_the_sets_need_no_acoustic_simulator():
+def test_the_sets_are_those_that_the_training_asks_for():
     assert set(SETS) == {"S-I", "S-II", "S-III", "carotid", "carotid-longitudinal", "muscle", "thyroid", "cysts"}
-    assert "Training.datasets.acoustic" in sys.modules  # imported by the command

@@ -39,8 +39,8 @@ def test_two_processes_train_like_one_with_twice_the_batch(tmp_path):
     configs = str([config_path("train"), config_path("multi_gpu_train")])
     command = [
         sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--nnodes=1", "--nproc_per_node=2",
-        f"--master_port={free_port()}", "--master_addr=127.0.0.1", "-m", "monai.bundle", "run", f"--config_file={configs}",
-        f"--bundle_root={ROOT}", f"--output_dir={tmp_path / 'two'}", *arguments,
+        f"--master_port={free_port()}", "--master_addr=127.0.0.1", "-m", "monai.bundle", "run",
+        f"--config_file={configs}", f"--bundle_root={ROOT}", f"--output_dir={tmp_path / 'two'}", *arguments,
     ]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     ended = subprocess.run(

@@ -1,8 +1,10 @@
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from monai.bundle import ConfigParser
 from skimage import data
 from torch import nn
 
@@ -14,6 +16,7 @@ from Training.per_image.fitting import fit_one_image
 from Training.per_image.noise2self_single import invariant_answer
 from Training.per_image.zs_n2n import DownSampledPair, diagonal_means, residual_network
 
+METHODS = Path(__file__).parents[2] / "Training/configs/methods"
 SETTINGS = {
     "zs_n2n": {"iterations": 60, "channels": 12, "learning_rate": 0.005},
     "deep_image_prior": {"iterations": 200, "widths": (16, 16, 16), "skip_widths": (4, 4, 4), "memory": 0.9},
@@ -63,6 +66,14 @@ def test_every_method_says_what_it_is(name):
     assert method.name == name
     assert method.title
     assert method.citation[-4:].isdigit()
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_configuration_of_a_method_makes_it_with_its_defaults(name):
+    parser = ConfigParser()
+    parser.read_config(METHODS / f"{name}.yaml")
+    assert parser.get_parsed_content("method_name") == name
+    assert parser.get_parsed_content("despeckler") == per_image_method(name)
 
 
 @pytest.mark.parametrize("name", SETTINGS)

@@ -20,6 +20,8 @@ from Training.datasets.catalogue import SETS, SPLITS
 from Training.datasets.realisations import Realisations, SideLobes, form_realisations
 
 KINDS = ("speckled", "second", "truth", "clean")
+PART = ".part"
+"""End of the name of a file that is not yet whole."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,6 @@ def png_bytes(pixels_yx: npt.NDArray[np.unsignedinteger]) -> bytes:
 def replace_file(path: Path, content: bytes) -> None:
     """Write a file so that it is there completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}{PART}")
     unfinished.write_bytes(content)
     unfinished.replace(path)

@@ -7,7 +7,6 @@ there is the manifest written and the folder given its name. A run of the same p
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
 from multiprocessing import get_context
@@ -16,7 +15,7 @@ from typing import Any, Protocol
 
 from Speckle2SelfLogic.errors import SettingsError
 from Training.datasets.manifest import MANIFEST, SCHEMA, is_scene, manifest_of, read_manifest, sha256_of
-from Training.datasets.scene_files import SceneTask, replace_file
+from Training.datasets.scene_files import PART, SceneTask, replace_file
 
 Progress = Callable[[int, int], None]
 _PLAN, _JOURNAL = "plan.json", "journal.jsonl"
@@ -60,30 +59,24 @@ def write_folder(folder: Path, plan: Plan, workers: int = 1, progress: Progress 
     if workers < 1:
         message = f"The number of workers must be 1 or more, but is {workers}."
         raise SettingsError(message)
-    tasks = plan.tasks()
+    folder = folder.resolve()
+    tasks, unfinished = plan.tasks(), unfinished_folder(folder)
+    report = progress or (lambda _done, _total: None)
     if _is_finished(folder, plan):
-        if progress is not None:
-            progress(len(tasks), len(tasks))
+        report(len(tasks), len(tasks))
         return
-    unfinished = unfinished_folder(folder)
-    done = _begin(unfinished, plan)
-    open_tasks = [task for task in tasks if _key_of(task) not in done]
-    with (unfinished / _JOURNAL).open("a", encoding="utf-8") as journal:
-        for entry in _entries(plan, open_tasks, unfinished, workers):
-            journal.write(json.dumps(entry) + "\n")
-            journal.flush()
-            done[entry["set"], entry["split"], entry["number"]] = entry
-            if progress is not None:
-                progress(len(done), len(tasks))
-    manifest = manifest_of(plan.as_json(), plan.about(), [done[_key_of(task)] for task in tasks])
-    for name in (_JOURNAL, _PLAN):
-        (unfinished / name).unlink()
-    for leftover in unfinished.rglob(".*.png.*"):  # half of a file that a stopped process left
-        leftover.unlink()
-    replace_file(unfinished / MANIFEST, json.dumps(manifest, indent=1).encode())
-    if folder.exists():
-        folder.rmdir()  # it is empty, or this fails and nothing is lost
-    unfinished.rename(folder)
+    if not (unfinished / MANIFEST).is_file() or not _is_finished(unfinished, plan):
+        done = _begin(unfinished, plan)
+        open_tasks = [task for task in tasks if _key_of(task) not in done]
+        with (unfinished / _JOURNAL).open("a", encoding="utf-8") as journal:
+            for entry in _entries(plan, open_tasks, unfinished, workers):
+                journal.write(json.dumps(entry) + "\n")
+                journal.flush()
+                done[entry["set"], entry["split"], entry["number"]] = entry
+                report(len(done), len(tasks))
+        manifest = manifest_of(plan.as_json(), plan.about(), [done[_key_of(task)] for task in tasks])
+        replace_file(unfinished / MANIFEST, json.dumps(manifest, indent=1).encode())
+    _finish(unfinished, folder)
 
 
 def unfinished_folder(folder: Path) -> Path:
@@ -103,16 +96,22 @@ def _is_finished(folder: Path, plan: Plan) -> bool:
     return True
 
 
+def _finish(unfinished: Path, folder: Path) -> None:
+    """Remove what only an unfinished folder holds, and give it its name."""
+    for leftover in (unfinished / _JOURNAL, unfinished / _PLAN, *unfinished.rglob(f".*{PART}")):
+        leftover.unlink(missing_ok=True)
+    if folder.exists():
+        folder.rmdir()  # it is empty, or this fails and nothing is lost
+    unfinished.rename(folder)
+
+
 def _begin(unfinished: Path, plan: Plan) -> dict[tuple[str, str, int], dict[str, Any]]:
     """Set up the unfinished folder, or check that it is of the same plan; return the scenes that are done."""
     wanted = json.dumps({"schema": SCHEMA, "plan": plan.as_json()})
-    if unfinished.exists() and not (unfinished / _PLAN).exists():
-        shutil.rmtree(unfinished)  # stopped before its plan was written or after it was removed: nothing to trust
-    if not unfinished.exists():
-        unfinished.mkdir(parents=True)
+    unfinished.mkdir(parents=True, exist_ok=True)
+    if not any(unfinished.iterdir()):
         replace_file(unfinished / _PLAN, wanted.encode())
-        return {}
-    if (unfinished / _PLAN).read_text(encoding="utf-8") != wanted:
+    if not (unfinished / _PLAN).is_file() or (unfinished / _PLAN).read_text(encoding="utf-8") != wanted:
         message = f"'{unfinished}' was begun with other options: use those again, or delete it."
         raise SettingsError(message)
     journal = unfinished / _JOURNAL

@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from Speckle2SelfLogic.errors import Speckle2SelfError
 from Speckle2SelfLogic.methods import load_method
 from Speckle2SelfLogic.runtime import FrameDespeckler
 from Training.detail.checks import detail_figures, detail_rows
@@ -34,6 +35,12 @@ def table_of(columns: dict[str, Figures], rows: tuple[DetailFigure, ...]) -> Tab
     return table
 
 
+def _column(name: str) -> str:
+    """Return the heading of a method: a weight file goes by its name and that of its folder."""
+    path = Path(name)
+    return f"{path.parent.name}/{path.name}" if path.suffix else name
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print, and write what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m Training.detail", description=__doc__.split("\n", 1)[0])
@@ -43,19 +50,19 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--figures", type=Path, help="write picture sheets here")
     parser.add_argument("--json", type=Path, help="write all figures here")
     options = parser.parse_args(arguments)
-    methods: list[FrameDespeckler] = [*CONTROLS, *(load_method(name) for name in options.methods)]
-    names = [control.name for control in CONTROLS] + [Path(name).stem for name in options.methods]
-    columns = {
-        name: detail_figures(method, options.data, options.published)
-        for name, method in zip(names, methods, strict=True)
-    }
+    try:
+        methods: dict[str, FrameDespeckler] = {control.name: control for control in CONTROLS}
+        methods |= {_column(name): load_method(name) for name in options.methods}
+        columns = {name: detail_figures(method, options.data, options.published) for name, method in methods.items()}
+    except Speckle2SelfError as error:
+        parser.error(str(error))
     Console(width=60 + 16 * len(columns)).print(table_of(columns, detail_rows(options.data, options.published)))
     if options.json is not None:
         options.json.write_text(json.dumps(columns, indent=1) + "\n", encoding="utf-8")
     if options.figures is not None:
         from Training.detail.sheets import write_sheets
 
-        write_sheets(dict(zip(names, methods, strict=True)), options.data, options.published, options.figures)
+        write_sheets(methods, options.data, options.published, options.figures)
 
 
 if __name__ == "__main__":

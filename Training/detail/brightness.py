@@ -1,8 +1,12 @@
 """Checks 5 and 9: brightness is kept, nothing becomes a black hole, and the answer follows the gain.
 
-Brightness bias is `local_brightness_bias` (blocks of 32 px), without any matching of the mean. Black holes are
-`black_share` against the input blurred by 3 px: a single black pixel of the input, or its neighbour, is no hole.
-Gain: median over pixels above grey 0.05 of |answer(0.8 frame) / (0.8 answer(frame)) - 1|.
+Brightness bias is `local_brightness_bias` (blocks of 32 px), without any matching of the mean.
+
+Black holes are pixels at grey 1/255 or less where the input is brighter than 8/255 all around (blurred by 2 px, and
+the least of that within 5 px): a black grain of speckle, or the dark side of an edge, is no hole. Those of the input
+are not counted.
+
+Gain is the median over pixels above grey 0.05 of |answer(0.8 frame) / (0.8 answer(frame)) - 1|.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from Training.detail.frames import INSERTION_SOURCES, DetailFrame, Grey, load_fr
 
 GAIN = 0.8
 VISIBLE = 0.05
-HOLE_SIGMA_PX = 3.0
+HOLE_SIGMA_PX, HOLE_REACH_PX = 2.0, 5
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,10 @@ class BrightnessCheck:
 
 
 def added_holes(input_yx: Grey, answer_yx: Grey) -> float | None:
-    """Return the share of pixels that are black in the answer, not in the input, and lie in tissue that is not dark."""
+    """Return the share of lit pixels that are black in the answer and not in the input; None if nothing is lit."""
+    around = ndimage.minimum_filter(ndimage.gaussian_filter(input_yx, HOLE_SIGMA_PX), 2 * HOLE_REACH_PX + 1)
     was_black = input_yx <= 1 / 255
-    return black_share(
-        ndimage.gaussian_filter(input_yx, HOLE_SIGMA_PX), np.where(was_black, 1, answer_yx), data_range=1.0
-    )
+    return black_share(around, np.where(was_black, 1, answer_yx), data_range=1.0)
 
 
 def gain_deviation(answer_yx: Grey, darker_answer_yx: Grey, gain: float = GAIN) -> float | None:

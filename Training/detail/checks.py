@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+from Speckle2SelfLogic.errors import SettingsError
 from Speckle2SelfLogic.runtime import FrameDespeckler
 from Training.detail.brightness import BrightnessCheck
 from Training.detail.consistency import ConsistencyCheck
@@ -56,9 +57,19 @@ def detail_figures(
     -------
     dict
         One number for each row of `detail_rows`; None where data are missing.
+
+    Raises
+    ------
+    SettingsError
+        If a folder is given that does not exist.
     """
+    folders = [None if folder is None else Path(folder) for folder in (data, published)]
+    for folder in folders:
+        if folder is not None and not folder.is_dir():
+            message = f"There is no folder '{folder}' with frames to measure detail on."
+            raise SettingsError(message)
     figures: Figures = {}
-    for check in prepared_checks(*(None if folder is None else Path(folder) for folder in (data, published))):
+    for check in prepared_checks(*folders):
         figures.update(check.figures(method))
     return figures
 

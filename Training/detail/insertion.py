@@ -12,7 +12,7 @@ despeckler that knows the truth, scores 0.98 to 1.09 (median over places) for ev
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,9 @@ STRUCTURES = (
     *(Structure("cyst", size, -30.0) for size in (0.7, 1.0, 1.5)),
     *(Structure("layer", size, 10.0) for size in (0.25, 0.4, 0.6)),
     *(Structure("pair", size, 15.0) for size in (0.6, 0.8, 1.2)),
+    *(Structure("spot", 0.5, level, is_usual=False) for level in (12.0, 24.0)),
+    Structure("cyst", 1.0, -12.0, is_usual=False),
+    *(Structure("layer", 0.4, level, is_usual=False) for level in (6.0, 15.0)),
 )
 REQUIRED = {"spot 0.5 mm": 0.8, "cyst 1 mm": 0.8, "layer 0.4 mm": 0.8}
 PLACES_PER_FRAME = 6
@@ -95,7 +98,7 @@ class InsertionCheck:
 
 
 def with_structures(frame: DetailFrame, structures: tuple[Structure, ...], seed: int) -> FrameWithStructures:
-    """Insert each structure at several places of a frame, the same places for all sizes of a kind."""
+    """Insert each structure at several places of a frame, the same places for all sizes and levels of a kind."""
     sigma = psf_sigma_px(frame.grey_yx)
     variants = {}
     for structure in structures:
@@ -110,8 +113,6 @@ def with_structures(frame: DetailFrame, structures: tuple[Structure, ...], seed:
             apart_px=1.2 * reach + 10,
             margin_px=int(reach / 2) + 8,
         )
-        if structure.kind == "spot":  # the phase at the place is as random as the place itself
-            places = [replace(place, angle_rad=0.0) for place in places]
         if places:
             variants[structure] = insert(frame.grey_yx, structure, places, frame.mm_per_px, sigma, rng)
     return FrameWithStructures(frame, variants)

@@ -1,11 +1,10 @@
 """Known small structures, put into a real frame as a scanner would show them.
 
 Grey is taken as logarithmic, 0..1 for 60 dB (an assumption where the scanner did not say: it scales the inserted
-contrast, not the share of it that a method keeps). A change of echogenicity multiplies the speckle that is there, so
-it adds dB. A reflector adds its wave to that of the speckle, with a phase that varies as speckle does. Both are
-blurred by the point spread function (PSF), taken as Gaussian: the intensity of fully developed speckle has an
-autocorrelation with the standard deviation of the amplitude PSF (Wagner et al. 1983), which gives the PSF from the
-frame itself.
+contrast, not the share of it that a method keeps). A change of echogenicity multiplies the speckle that is there, so it
+adds dB. A reflector adds its wave to that of the speckle, with a phase that varies as speckle does. Both are blurred by
+the point spread function (PSF), taken as Gaussian and read off the speckle of the frame: the intensity of fully
+developed speckle has an autocorrelation with the standard deviation of the amplitude PSF (Wagner et al. 1983).
 """
 
 from __future__ import annotations
@@ -17,17 +16,21 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from Speckle2SelfLogic.runtime import to_tensor
 from Training.detail.frames import Grey
 from Training.detail.places import Place
-from Training.objectives.speckle_size import speckle_widths_px
 
 Values = npt.NDArray[np.float64]
 Window = tuple[slice, slice]
 Kind = Literal["spot", "cyst", "layer", "pair"]
 
 DYNAMIC_RANGE_DB = 60.0
-FWHM_PER_SIGMA = 2.355
+HALF_WIDTH_PER_SIGMA = 0.911
+"""Lag at which the correlation of log-compressed speckle is one half, over the standard deviation of the PSF.
+
+Intensities at lag r have correlation rho = exp(-r^2 / (2 sigma^2)); they are exponential, so that their logarithms have
+correlation Li2(rho) / Li2(1) (Li2: dilogarithm), which is one half at rho = 0.66.
+"""
+LIT_GREY = 0.08
 NOISE_FLOOR_DB = -30.0
 """Level of an anechoic place relative to the tissue around it: side lobes and noise fill it up."""
 NEARLY_BLACK = 0.02
@@ -48,25 +51,42 @@ class Structure:
     kind: Kind
     size_mm: float
     level_db: float
+    is_usual: bool = True
+    """Whether the level is the one that all sizes of this kind have."""
 
     @property
     def name(self) -> str:
         """As in the table."""
-        return f"{self.kind} {self.size_mm:g} mm"
+        level = "" if self.is_usual else f", {self.level_db:+g} dB"
+        return f"{self.kind} {self.size_mm:g} mm{level}"
 
 
 def psf_sigma_px(grey_yx: Grey) -> tuple[float, float]:
     """Return the standard deviation (y, x) of the amplitude PSF in pixels, from the width of the speckle.
 
-    It is the lower quartile over blocks of 64 px that are not nearly black, since anatomy that is longer than
-    speckle (fibres, layers) makes the width of some blocks too large.
+    What varies over more than 5 px (Gaussian) is taken away first. The width is the lower quartile over blocks of 64 px
+    that are not nearly black, since anatomy that is longer than speckle (fibres, layers) makes some blocks too wide.
     """
-    height, width = (max(n // BLOCK_PX, 1) for n in grey_yx.shape)
-    blocks = [b for rows in np.array_split(grey_yx, height, 0) for b in np.array_split(rows, width, 1)]
-    lit = [b for b in blocks if b.mean() > 0.08] or [grey_yx]
-    widths = [speckle_widths_px(to_tensor(block)[None, None]) for block in lit]
-    axial, lateral = np.quantile(widths, 0.25, axis=0)
-    return float(axial) / FWHM_PER_SIGMA, float(lateral) / FWHM_PER_SIGMA
+    grey = np.asarray(grey_yx, np.float64)
+    detail = grey - ndimage.gaussian_filter(grey, 5)
+    counts = [max(length // BLOCK_PX, 1) for length in grey.shape]
+    widths = []
+    for rows in np.array_split(np.arange(grey.shape[0]), counts[0]):
+        for columns in np.array_split(np.arange(grey.shape[1]), counts[1]):
+            block = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+            if grey[block].mean() > LIT_GREY or counts == [1, 1]:
+                spectrum = np.abs(np.fft.rfft2(detail[block])) ** 2
+                correlation = np.fft.irfft2(spectrum, s=detail[block].shape)
+                widths.append((_half_width(correlation[:, 0]), _half_width(correlation[0])))
+    axial, lateral = np.quantile(widths, 0.25, axis=0) if widths else (1.0, 1.0)
+    return float(axial) / HALF_WIDTH_PER_SIGMA, float(lateral) / HALF_WIDTH_PER_SIGMA
+
+
+def _half_width(correlation: Values) -> float:
+    """Lag at which the correlation has fallen to half, by linear interpolation."""
+    half = correlation[: correlation.size // 2] / max(correlation[0], 1e-12)
+    below = int(np.argmax(half < 0.5))
+    return below - (0.5 - half[below]) / (half[below - 1] - half[below]) if below else float(half.size)
 
 
 def amplitude_of(grey: npt.NDArray[np.floating]) -> Values:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from Speckle2SelfLogic.errors import SettingsError
+from Training.datasets.real import list_frames, set_named
+from Training.datasets.splits import split_frames
 from Training.evidence.frames import EvidenceItem, image_files, items_of
 from Training.evidence.methods import KINDS, MethodEntry
 from Training.evidence.published_frames import published_items
@@ -29,6 +31,9 @@ class DataSet:
     folder: Path
     pattern: str = "*"
     """Glob pattern below the folder. Simulated sets: ``SET/SPLIT/*.png``."""
+    real_set: str = ""
+    """Instead of a pattern: a set of `Training.datasets.real`, of which only the subjects of the split are taken."""
+    split: str = "test"
     every: int = 1
     """Take every n-th file only."""
     frames: int | None = None
@@ -51,10 +56,24 @@ class DataSet:
         if self.kind == "published":
             yield from list(published_items(self.folder))[: self.frames]
             return
-        paths = image_files(self.folder, self.pattern)
+        paths = self._paths()
         if self.kind == "simulated":
             paths = [path for path in paths if path.stem.endswith("_speckled")]
-        yield from items_of(paths[:: self.every][: self.frames], most_frames=self.cine_frames)
+        chosen = paths[:: self.every][: self.frames]
+        lies_in_several = len({path.parent for path in chosen}) > 1  # where names may be the same
+        for path in chosen:
+            folder = path.relative_to(self.folder).parts[0]
+            for item in items_of([path], most_frames=self.cine_frames):
+                yield replace(item, name=f"{folder} {item.name}") if lies_in_several else item
+
+    def _paths(self) -> list[Path]:
+        if not self.real_set:
+            return image_files(self.folder, self.pattern)
+        found = [frame.path for frame in split_frames(self.folder, self.real_set)[self.split]]
+        if not found:
+            message = f"The set '{self.real_set}' has no frame for the split '{self.split}'; give a pattern instead."
+            raise SettingsError(message)
+        return found
 
 
 @dataclass(frozen=True)
@@ -108,11 +127,15 @@ def _data_set(entry: Mapping[str, Any], folders: Mapping[str, Path]) -> DataSet:
     if kind not in DATA_KINDS:
         message = f"The data set {values.get('name')!r} must be of the kind {', '.join(DATA_KINDS)}, but is '{kind}'."
         raise SettingsError(message)
-    _known(values, {field.name for field in fields(DataSet)} | {"split"}, f"data set {values.get('name')!r}")
+    _known(values, {field.name for field in fields(DataSet)}, f"data set {values.get('name')!r}")
     values["folder"] = _folder(str(values.get("folder", kind)), folders)
-    split = values.pop("split", "test")
     if kind == "simulated":
-        values.setdefault("pattern", f"{values['name']}/{split}/*_speckled.png")
+        values.setdefault("pattern", f"{values['name']}/{values.get('split', 'test')}/*_speckled.png")
+    if values.get("real_set"):
+        list_frames(values["folder"], values["real_set"])  # refuses a set that it does not know
+        known = set_named(values["real_set"])
+        values.setdefault("source", f"{known.attribution}, {known.licence}")
+        values.setdefault("description", f"{known.anatomy}, {known.device}. Subjects that no training saw.")
     return DataSet(**values)
 
 
@@ -129,11 +152,20 @@ def _methods(entry: Mapping[str, Any], plan: Path, folders: Mapping[str, Path]) 
     _known(values, {field.name for field in fields(MethodEntry)}, f"method {values['name']!r}")
     values["sets"] = tuple(values.get("sets", ()))
     if tuned is not None:
-        settings = json.loads(Path(_with_folders(str(tuned), folders)).read_text(encoding="utf-8"))
+        settings = _tuned(plan.parent / _with_folders(str(tuned), folders))
         if values["source"] not in settings:
             return
         values["parameters"] = settings[values["source"]]
     yield MethodEntry(**values)
+
+
+def _tuned(path: Path) -> dict[str, Any]:
+    """Read settings by the name of the filter. The path of a plan starts at the plan's own folder."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        message = f"The tuned settings '{path}' cannot be read: {' '.join(str(error).split())}."
+        raise SettingsError(message) from error
 
 
 def _known(values: Mapping[str, Any], known: set[str], what: str) -> None:

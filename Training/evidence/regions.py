@@ -36,7 +36,7 @@ class TruthRegions:
 def regions_of_truth(input_yx: Frame, truth_yx: Frame) -> TruthRegions | None:
     """Divide a truth, grey 0..1, halfway between the medians of its two classes by Otsu (IEEE T-SMC 9(1), 1979).
 
-    Only seen pixels count. Seen pixels have an input whose mean over 9 x 9 pixels is above 2/255 (outside the field of view nothing is
+    Only seen pixels count, whose input has a mean over 9 x 9 pixels above 2/255 (outside the field of view nothing is
     despeckled). Bright parts of less than 60 pixels are left out, and two pixels on either side of the border.
 
     Returns
@@ -76,7 +76,8 @@ def flat_blocks(input_yx: Frame, most: int = 8) -> list[Mask]:
 
     A block is flat if the means of its sixteen 8 x 8 parts vary little (standard deviation over mean), so that neither
     edges nor brightness gradients count as speckle. Blocks lie on a grid of 16 px; of overlapping ones the flatter
-    stays. None varies more than twice as much as the flattest. Their mean is 16/255 to 200/255, and no more than a hundredth of their pixels is black or white.
+    stays. None varies more than twice as much as the flattest. Their mean is 16/255 to 200/255, and no more than a
+    hundredth of their pixels is black or white.
     """
     candidates: list[tuple[float, int, int]] = []
     height, width = input_yx.shape

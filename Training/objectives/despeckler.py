@@ -18,6 +18,9 @@ from Training.objectives.speckle_size import speckle_scale
 
 FrameFunction = Callable[[Tensor], Tensor]
 
+BRIGHTNESS_SHARE = 0.3
+"""How much of the darkening by the teacher's passes is taken back: all of it lifts lumens, whose speckle is rare."""
+
 
 @dataclass(frozen=True)
 class RealFrameWeights:
@@ -135,7 +138,7 @@ def teacher_answer(teacher: FrameFunction, frames: Tensor, passes: int = 2, memb
 
     The average removes what depends on the position of the pooling grid. A second pass sees a frame whose speckle is
     nearly gone, so it judges by structure what is left; its answer is smoother in tissue and steeper at walls. Each
-    pass darkens a little, so half of the change of local brightness (32 px, in dB) is taken back at the end.
+    pass darkens a little, so a part of the change of local brightness (32 px, in dB) is taken back at the end.
     """
     height, width = frames.shape[-2:]
     total = torch.zeros_like(frames)
@@ -148,7 +151,7 @@ def teacher_answer(teacher: FrameFunction, frames: Tensor, passes: int = 2, memb
     for _ in range(passes - 1):
         answer = teacher(answer.clamp(0, 1)).float()
     ratio = (_smooth_mean(frames) + 0.01) / (_smooth_mean(answer) + 0.01)
-    return (answer * ratio.clamp(0.8, 1.25).sqrt()).clamp(0, 1)
+    return (answer * ratio.clamp(0.8, 1.25) ** BRIGHTNESS_SHARE).clamp(0, 1)
 
 
 def _smooth_mean(frames: Tensor) -> Tensor:

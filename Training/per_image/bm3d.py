@@ -19,7 +19,6 @@ import numpy.typing as npt
 from scipy import fft
 from scipy.linalg import hadamard
 
-from Speckle2SelfLogic.errors import SettingsError
 from Speckle2SelfLogic.filters import ClassicalFilter
 from Speckle2SelfLogic.statistical_filters import Frame, as_frame, checked_frame, estimated_noise, require_positive
 from Training.per_image.patch_groups import Float32, Groups, PatchGrid, matched_groups
@@ -63,9 +62,6 @@ def bm3d(frame_yx: Frame, *, noise_std: float | None = None, strength: float = 1
     sigma = measured * require_positive("strength", strength)
     if sigma == 0:
         return as_frame(frame)
-    if sigma > 1:
-        message = f"noise_std times strength must be at most 1, the span of grey values, but is {sigma:.3g}."
-        raise SettingsError(message)
     noisy = frame.astype(np.float32)
     return as_frame(_second_step(noisy, _first_step(noisy, sigma), sigma))
 

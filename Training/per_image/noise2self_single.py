@@ -18,8 +18,8 @@ class SingleFrameNoise2Self:
 
     The network is a DnCNN as in the authors' example for one frame, smaller for the sake of CPUs. Our own backbone
     learns too slowly for a single frame: without normalisation layers its answer was still worse than its input after
-    500 steps. The answer at each pixel is the one that did not see it: the network runs once for each phase of the grid,
-    and each run gives the pixels that were hidden in it.
+    500 steps. The answer at each pixel is the one that did not see it: the network runs once for each phase of the
+    grid, and each run gives the pixels that were hidden in it.
     """
 
     iterations: int = 500
