@@ -113,12 +113,8 @@ def weights_of_run(run: Path, *, best: bool = False) -> tuple[dict[str, Tensor],
     if not newest:
         message = f"'{run}' holds no checkpoint of a training yet."
         raise SettingsError(message)
-    content = read_checkpoint(newest)
-    state, steps = dict(content["average"]), int(content["trainer"]["iteration"])
-    file = run / "best.pt"
-    if best and file.is_file():
-        state = dict(torch.load(file, map_location="cpu", weights_only=True)["average"])
-    return state, steps
+    content = read_checkpoint(run / "best.pt" if best and (run / "best.pt").is_file() else newest)
+    return dict(content["average"]), int(content["trainer"]["iteration"])
 
 
 def network_settings(state: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -74,6 +74,7 @@ class StopOnSignal:
         """Watch signals while the engine runs."""
         engine.add_event_handler(Events.STARTED, self.watch)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.stop_if_asked)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.stop_if_asked)
         engine.add_event_handler(Events.TERMINATE, self.unwatch)
         engine.add_event_handler(Events.COMPLETED, self.unwatch)
         engine.add_event_handler(Events.EXCEPTION_RAISED, self._raise)
@@ -84,12 +85,18 @@ class StopOnSignal:
             self._earlier = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def stop_if_asked(self, engine: Engine) -> None:
-        """End the run after this step if a signal came to this or another process."""
+        """End the run after this step if a signal came to this or another process.
+
+        After the last step of an epoch the epoch is brought to its end first, with validation and checkpoint.
+        """
         if distributed.is_available() and distributed.is_initialized():
             asked = torch.tensor(float(self.asked), device=engine.state.device)
             distributed.all_reduce(asked, op=distributed.ReduceOp.MAX)
             self.asked = bool(asked.item())
-        if self.asked:
+        state, is_in_epoch = engine.state, engine.last_event_name == Events.ITERATION_COMPLETED
+        if is_in_epoch and state.iteration % int(state.epoch_length or 1) == 0:
+            return
+        if self.asked and (is_in_epoch or state.epoch < int(state.max_epochs or 0)):
             engine.terminate(skip_completed=True)
 
     def unwatch(self) -> None:

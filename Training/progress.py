@@ -51,7 +51,7 @@ class ShowProgress:
 
     def _step(self, engine: Engine) -> None:
         if self._bar is not None:
-            loss = float(engine.state.output["loss"])
+            loss = float(engine.state.output["loss"].detach())
             self._bar.update(self._bar.task_ids[0], completed=engine.state.iteration, description=f"loss {loss:.4f}")
 
     def _line(self, engine: Engine) -> None:

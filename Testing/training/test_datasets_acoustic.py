@@ -87,11 +87,11 @@ def test_the_folder_reads_like_the_simulated_sets(a_small_array, tmp_path):  # n
     assert read_manifest(tmp_path / "acoustic")["simulator"].startswith("PyMUST")
 
 
-def test_acoustic_speckle_is_fully_developed_and_its_two_draws_independent(a_small_array):  # noqa: ARG001
-    task = SceneTask("acoustic-cysts", "test", 0, 0, 64)
-    _, compression, frames = simulate_acoustic(task)
-    first, second = (frame - frames.truth for frame in frames.speckled)
-    assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.12
+def test_acoustic_speckle_is_fully_developed_and_its_draws_independent(a_small_array):  # noqa: ARG001
+    _, compression, frames = simulate_acoustic(SceneTask("acoustic-cysts", "test", 0, 0, 64), realisations=8)
+    residuals = np.stack([(frame - frames.truth).ravel() for frame in frames.speckled])
+    between = np.corrcoef(residuals)[np.triu_indices(8, 1)]
+    assert abs(between.mean()) < 0.08  # about sixty resolution cells: single pairs scatter by 0.13
     # Standard deviation of log-compressed fully developed speckle: 5.57 dB.
-    assert np.std([first, second]) == pytest.approx(5.57 / compression.dynamic_range_db, rel=0.2)
-    assert abs(np.mean([first, second])) < 0.02
+    assert residuals.std() == pytest.approx(5.57 / compression.dynamic_range_db, rel=0.15)
+    assert abs(residuals.mean()) < 0.015

@@ -11,7 +11,7 @@ from torch import nn
 
 from Speckle2SelfLogic.errors import SettingsError, WeightsError
 from Testing.training.tiny import average_of, tiny_settings, trained, write_frames, write_items
-from Training.bundle import config_path, open_workflow
+from Training.bundle import config_path
 from Training.checkpoints import latest_checkpoint, steps_done
 from Training.engine import TrainingStep, prepare_batch
 from Training.progress import read_history
@@ -109,7 +109,7 @@ def test_only_frames_reach_the_objective():
 
 def test_what_a_part_refuses_is_one_sentence_without_the_wrapping_of_monai(items, tmp_path):
     with pytest.raises(WeightsError, match="No model is named 'no-such-model'"):
-        open_workflow(["train"], **tiny_settings(items, tmp_path / "run", initial_weights="no-such-model"))
+        trained(["train"], tiny_settings(items, tmp_path / "run", initial_weights="no-such-model"))
 
 
 def test_only_configurations_of_the_bundle_are_run(tmp_path):

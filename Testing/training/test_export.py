@@ -21,7 +21,7 @@ def write_run(folder, network, best=None):
     trainer = {"iteration": 7, "epoch_length": 7}
     torch.save({"average": network.state_dict(), "trainer": trainer}, folder / "checkpoints" / "checkpoint_epoch=1.pt")
     if best is not None:
-        torch.save({"average": best.state_dict()}, folder / "best.pt")
+        torch.save({"average": best.state_dict(), "trainer": {"iteration": 5}}, folder / "best.pt")
     return folder
 
 
@@ -79,6 +79,7 @@ def test_the_best_weights_are_taken_if_asked(tmp_path):
     run = write_run(tmp_path / "run", last, best)
     card = export_run(run, "best", tmp_path, best=True, pairs=0)
     torch.testing.assert_close(load_network(card.path)[0].head.weight, best.head.weight)
+    assert card.recipe["steps_done"] == 5
 
 
 def test_an_older_version_stays_when_the_new_one_fails(a_run, tmp_path):

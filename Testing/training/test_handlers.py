@@ -200,7 +200,8 @@ def test_a_real_frame_is_shown_rather_than_a_simulated_one(tmp_path):
     validator.run(
         [{"speckled": torch.zeros(1, 1, 8, 8), "real": torch.ones(1, 1, 8, 8), "truth": torch.ones(1, 1, 8, 8)}]
     )
-    assert Image.open(tmp_path / "preview.png").size == (2 * 14, 16 + 14)
+    with Image.open(tmp_path / "preview.png") as shown:
+        assert shown.size == (2 * 14, 16 + 14)
 
 
 def test_the_objective_of_a_validation_draws_the_same_each_time_and_leaves_the_seed_alone():

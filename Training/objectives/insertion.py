@@ -19,7 +19,10 @@ from Training.objectives.speckle_size import speckle_widths_px
 
 DYNAMIC_RANGE_DB = 60.0
 """Assumed span of grey 0..1. A wrong guess scales the contrast of structures, in the input and in the truth alike."""
-FWHM_PER_SIGMA = 2.355
+FWHM_PER_SIGMA = 1.82
+"""Full width of the autocorrelation of log-compressed speckle over the standard deviation of the amplitude PSF,
+measured on
+simulated speckle (2.355 for intensity, Wagner et al. 1983)."""
 BLACK_GREY = 0.04
 NOISE_AMPLITUDE = 10 ** (-DYNAMIC_RANGE_DB / 20)
 

@@ -16,7 +16,7 @@ def speckle_widths_px(frames: Tensor) -> tuple[float, float]:
     What varies over more than nine pixels is taken away first, so that anatomy does not count. Half maximum is found by
     linear interpolation; the widths are limited to 1.5 to 12 pixels.
     """
-    detail = frames.float() - nnf.avg_pool2d(frames.float(), 9, 1, 4)
+    detail = frames.float() - nnf.avg_pool2d(frames.float(), 9, 1, 4, count_include_pad=False)
     spectrum = torch.fft.rfft2(detail).abs().square()
     correlation = torch.fft.irfft2(spectrum, s=detail.shape[-2:]).mean((0, 1))
     return _full_width(correlation[:, 0]), _full_width(correlation[0])
