@@ -62,16 +62,19 @@ def warmup_then_cosine(
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
 
-def scenes(seed: int, count: int, folder: str = "", sets: Sequence[str] | None = None) -> list[dict[str, Any]]:
+def scenes(
+    seed: int, count: int, folder: str = "", sets: Sequence[str] | None = None, first: int = 0
+) -> list[dict[str, Any]]:
     """List scenes to simulate while training, each by its seed; with a folder of simulated sets, its scenes in between.
 
-    The scenes of the folder come up again and again, one for every three new ones.
+    The scenes of the folder come up again and again, one for every three new ones. ``first`` is the number of the scene
+    that the list begins with: a run that goes on has seen the ones before.
     """
-    items: list[dict[str, Any]] = [{"seed": (seed << 40) + number} for number in range(count)]
+    numbers = range(first, first + count)
     if not folder:
-        return items
+        return [{"seed": (seed << 40) + number} for number in numbers]
     kept = simulated_items(folder, sets, "train")
-    return [items[n] if n % 4 else kept[(n // 4) % len(kept)] for n in range(count)]
+    return [{"seed": (seed << 40) + n} if n % 4 else kept[(n // 4) % len(kept)] for n in numbers]
 
 
 def teacher(weights: str | None) -> nn.Module | None:

@@ -183,3 +183,11 @@ def test_a_sheet_is_a_small_picture_with_the_detail_marked(tmp_path):
     picture_sheet([("a", frame)] * 6, tmp_path / "sheet.png", window=(5, 6, 20), title="word " * 80)
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert (230, 159, 0) in {colour for _, colour in sheet.convert("RGB").getcolors(1 << 20)}
+
+
+def test_nothing_is_claimed_of_ours_before_it_was_measured(tmp_path):
+    folder = store(tmp_path / "out", {"S-I": SSIM})
+    (folder / "rows" / "S-I" / "ours.json").unlink()
+    text = write_results(folder, tmp_path / "docs").read_text()
+    assert text.rstrip().endswith("## 5. What ours is worse at\n\nNot measured yet.")
+    assert "Ours minus" not in text

@@ -69,7 +69,8 @@ def _how(evidence: Evidence) -> str:
     return (
         "Each method gets the 8-bit speckled frame as grey 0..1; its answer is clipped to 0..1 and not rounded. "
         f"Data range 1. {lpips}Time is a multiple of that of `{evidence.plan['yardstick']}` on the same frames in the "
-        "same process. Mean ± standard deviation over images; bold is the best mean. "
+        "same process. Mean ± standard deviation over images; bold is the best mean. Slow methods were measured on the "
+        "first n images only; the paired tests compare them there. "
         f"*{TRUTH}* is the truth measured like an output.\n\n"
         + definitions([name for name in dict.fromkeys((*AS_PUBLISHED, *FITTED, *SPECKLE)) if name != TIME])
     )

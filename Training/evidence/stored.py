@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,4 +103,4 @@ def read_evidence(folder: Path, apart: frozenset[str] = frozenset()) -> Evidence
 
 def slug(name: str) -> str:
     """Spell a name as a part of the name of a picture."""
-    return "".join(sign.lower() if sign.isalnum() else "-" for sign in name).strip("-")
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

@@ -93,6 +93,8 @@ def test_table(ours: str, by_set: Mapping[str, Sequence[Measured]], figure: str)
             mark = "*" if p < 0.05 else ""
             cells[name][data] = f"{spelled(figure, test.mean_difference, signed=True)}{mark} ({_p(p)}, n {test.count})"
     rows = [[rival, *(cells[rival].get(data, DASH) for data in by_set)] for rival in rivals if cells[rival]]
+    if not rows:
+        return ""
     return markdown([f"Ours minus, {title_of(figure)}", *by_set], rows)
 
 

@@ -19,12 +19,17 @@ JUDGED = (
     "gcnr",
     "edge_rise_px",
     "flat_snr",
+    "gcnr_below",
+    "gcnr_muscle",
+    "snr_below",
+    "snr_muscle",
+    "far_wall_px",
     "truth_brightness_bias",
     "local_brightness_bias",
     "black_share",
     "static_change_ratio",
 )
-VISIBLE = JUDGED[:7]
+VISIBLE = JUDGED[: JUDGED.index("truth_brightness_bias")]
 """Figures whose losses can be seen in a picture."""
 SHOWN = 4
 
@@ -92,6 +97,8 @@ def weaknesses_section(evidence: Evidence, figures: Path, outside: Path) -> str:
     """Return the section with one table, and sheets of the frames with the largest losses in different sets."""
     found = weaknesses(evidence)
     heading = f"## 5. What {evidence.ours} is worse at\n"
+    if not any(m.method == evidence.ours for m in evidence.measured):
+        return f"{heading}\nNot measured yet.\n"
     if not found:
         return f"{heading}\nOn every set and figure of the tables above it has the best mean.\n"
     rows = [
@@ -114,7 +121,11 @@ def weaknesses_section(evidence: Evidence, figures: Path, outside: Path) -> str:
     )
     restricted = {data["name"] for data in evidence.plan["data"] if data["kind"] == "published"}
     restricted |= {data["name"] for data in evidence.sets("real") if not data.get("source")}
-    for weakness in _to_show(found):
+    shown = [
+        *_to_show([w for w in found if w.data not in restricted]),
+        *_to_show([w for w in found if w.data in restricted]),
+    ]
+    for weakness in shown:
         panels = evidence.panels(weakness.data, weakness.worst_item, [evidence.ours, weakness.rival])
         if len(panels) < 3:
             continue

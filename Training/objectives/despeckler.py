@@ -18,7 +18,7 @@ from Training.objectives.speckle_size import speckle_scale
 
 FrameFunction = Callable[[Tensor], Tensor]
 
-BRIGHTNESS_SHARE = 0.3
+BRIGHTNESS_SHARE = 0.6
 """How much of the darkening by the teacher's passes is taken back: all of it lifts lumens, whose speckle is rare."""
 
 
