@@ -160,6 +160,13 @@ def claim(request: Request) -> None:
         note.write_text(json.dumps(request.fixed(), indent=2) + "\n", encoding="utf-8")
 
 
+def release(request: Request) -> None:
+    """Take the note away again, and the folder with it, when nothing came of the run yet."""
+    if [path.name for path in request.run.iterdir()] == [REQUEST]:
+        (request.run / REQUEST).unlink()
+        request.run.rmdir()
+
+
 def _check_same(request: Request, note: Path) -> None:
     try:
         earlier = dict(json.loads(note.read_text(encoding="utf-8")))

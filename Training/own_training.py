@@ -10,8 +10,8 @@ from typing import Any
 from Speckle2SelfLogic.errors import CancelledError, SettingsError
 from Speckle2SelfLogic.model_card import ModelCard
 from Speckle2SelfLogic.weights import load_network
-from Training.bundle import check_installed, open_workflow, run_workflow
-from Training.own_request import OUR_METHOD, Request, check, claim
+from Training.bundle import check_installed, open_workflow, plain_errors, run_workflow
+from Training.own_request import OUR_METHOD, Request, check, claim, release
 
 HELD_OUT_PAIRS = 16
 Tell = Callable[[str], None]
@@ -34,8 +34,13 @@ def train_own(request: Request, tell: Tell) -> ModelCard:
     check_installed()
     check(request)
     claim(request)
-    workflow = open_workflow(_configs(request), **_settings(request))
-    own, resume = (workflow.parser.get_parsed_content(key) for key in ("own", "resume"))
+    try:
+        workflow = open_workflow(_configs(request), **_settings(request))
+        with plain_errors():
+            own, resume = (workflow.parser.get_parsed_content(key) for key in ("own", "resume"))
+    except BaseException:
+        release(request)
+        raise
     tell(f"{len(own.training)} frames of {own.files} files to learn from; {own.held_out_note}.")
     for sentence in own.skipped:
         tell(f"Left out: {sentence}")

@@ -53,7 +53,7 @@ GRIDS: Mapping[str, Grid] = MappingProxyType(
         },
         "wavelet": {"levels": (3, 4, 5), "noise_std": (None, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4), "shifts": (8, 16)},
         "tv": {"weight": (None, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)},
-        "bm3d": {"strength": (2.0, 3.0, 4.0, 6.0)},
+        "bm3d": {"strength": (4.0, 6.0, 8.0, 11.0)},
     }
 )
 """Candidates of each filter; None has the filter measure the value in the frame."""

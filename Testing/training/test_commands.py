@@ -140,6 +140,7 @@ def test_bad_input_is_one_sentence_and_status_one(run, some_frames, tmp_path, ar
     assert part in " ".join(errors.split())
     assert "Traceback" not in errors
     assert errors.strip().startswith("Error:")
+    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
 
 
 def test_a_protected_run_folder_is_one_sentence(run, some_frames, tmp_path):

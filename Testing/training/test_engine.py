@@ -99,8 +99,8 @@ def test_half_the_bits_give_nearly_the_same_loss():
         for precision in ("float32", "bfloat16")
     ]
     assert losses[1].dtype == torch.float32
-    assert float(losses[1]) == pytest.approx(float(losses[0]), rel=0.02)
-    assert float(losses[1]) != float(losses[0])
+    assert losses[1].item() == pytest.approx(losses[0].item(), rel=0.02)
+    assert losses[1].item() != losses[0].item()
 
 
 def test_only_frames_reach_the_objective():

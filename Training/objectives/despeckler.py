@@ -27,12 +27,13 @@ class RealFrameWeights:
     """How much each term on real frames weighs; see `RealFrames`."""
 
     brightness: float = 0.5
-    consistency: float = 0.08
-    teacher: float = 0.5
+    consistency: float = 0.05
+    teacher: float = 0.7
     flatness: float = 0.0
-    insertion: float = 0.04
-    teacher_passes: int = 2
-    """How often the teacher is applied to its own answer. Two passes smooth more and make walls steeper."""
+    insertion: float = 0.1
+    teacher_passes: int = 1
+    """How often the teacher is applied to its own answer. Two passes smooth more and make walls steeper, but cost fibres
+    and small structures (measured: docs/README.md)."""
 
 
 class Despeckling(nn.Module):
@@ -133,7 +134,7 @@ def coarsen(frames: Tensor, scale: float) -> Tensor:
 
 
 @torch.no_grad()
-def teacher_answer(teacher: FrameFunction, frames: Tensor, passes: int = 2, members: int = 2) -> Tensor:
+def teacher_answer(teacher: FrameFunction, frames: Tensor, passes: int = 1, members: int = 2) -> Tensor:
     """Return what a teacher makes of frames: an average over flips and shifts, then further passes over that.
 
     The average removes what depends on the position of the pooling grid. A second pass sees a frame whose speckle is
@@ -168,7 +169,7 @@ def real_frame_loss(
 ) -> Tensor:
     """Self-supervision on real frames.
 
-    Brightness: local means (16 px) of output and input agree. Teacher: the answer of the fixed teacher, usually passed
+    Brightness: local means (16 px) of output and input agree. Teacher: the answer of the fixed teacher, maybe passed
     through it twice (`teacher_answer`). Insertion: a known structure put into the input has to come out again, on top
     of what the network makes of the frame without it. Consistency: the multi-scale term of Speckle2Self (Li et al.
     2025) with two changes, a scale that fits the speckle and a gradient stop toward the finer scale, so that the coarse
