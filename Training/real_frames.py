@@ -38,8 +38,8 @@ def load_frames(folder: str | Path | None, sets: Sequence[Mapping[str, Any]]) ->
     folder
         Where the glob patterns start.
     sets
-        One mapping for each origin: ``pattern``, ``share`` (how often it is drawn, relative to the others; 1 if left out)
-        and ``use_every`` (take every n-th file only).
+        One mapping for each origin: ``pattern``, ``share`` (how often it is drawn, relative to the others; 1 if left
+        out) and ``use_every`` (take every n-th file only).
 
     Raises
     ------

@@ -32,8 +32,8 @@ class RealFrameWeights:
     flatness: float = 0.0
     insertion: float = 0.1
     teacher_passes: int = 1
-    """How often the teacher is applied to its own answer. Two passes smooth more and make walls steeper, but cost fibres
-    and small structures (measured: docs/README.md)."""
+    """How often the teacher is applied to its own answer. Two passes smooth more and make walls steeper, but they cost
+    fibres and small structures (measured: docs/README.md)."""
 
 
 class Despeckling(nn.Module):
