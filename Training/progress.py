@@ -56,9 +56,8 @@ class ShowProgress:
 
     def _line(self, engine: Engine) -> None:
         figures = figures_of(engine, self.validator)
-        spelled = {"psnr_db": "PSNR {:.2f} dB", "ssim": "SSIM {:.3f}", "objective": "objective {:.4f}"}
         parts = [f"epoch {engine.state.epoch}/{engine.state.max_epochs}", f"loss {figures['loss']:.4f}"]
-        parts += [text.format(figures[name]) for name, text in spelled.items() if name in figures]
+        parts += spelled(figures)
         parts.append(f"{time.monotonic() - self._started:.1f} s")
         self.console.print("  ".join(parts), highlight=False, soft_wrap=True)
 
@@ -105,6 +104,21 @@ class RecordHistory:
             writer = csv.DictWriter(file, _COLUMNS, restval="")
             writer.writeheader()
             writer.writerows([*rows, row])
+
+
+def validate_first(validator: Any, rank: int = 0, console: Console | None = None) -> None:  # noqa: ANN401 - an evaluator
+    """Measure the network as it is before the first step, and say what came out."""
+    validator.run(1)
+    validator.state.epoch = 0
+    if rank == 0:
+        parts = ["before", *spelled(validator.state.metrics)]
+        (console or Console(stderr=True)).print("  ".join(parts), highlight=False, soft_wrap=True)
+
+
+def spelled(figures: Mapping[str, Any]) -> list[str]:
+    """Return figures of a validation as they are shown."""
+    formats = {"psnr_db": "PSNR {:.2f} dB", "ssim": "SSIM {:.3f}", "objective": "objective {:.4f}"}
+    return [text.format(figures[name]) for name, text in formats.items() if name in figures]
 
 
 def read_history(folder: str | Path) -> list[dict[str, float]]:
