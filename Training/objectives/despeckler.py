@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as nnf
 
 from Training.objectives.insertion import blurred, random_insertion
+from Training.objectives.scales import coarsened
 from Training.objectives.speckle_size import speckle_scale
 
 FrameFunction = Callable[[Tensor], Tensor]
@@ -125,14 +126,6 @@ def supervised_loss(output: Tensor, truth: Tensor, gradient_weight: float, beta:
     return loss
 
 
-def coarsen(frames: Tensor, scale: float) -> Tensor:
-    """Perturb at one scale as the published method does: bilinear down by ``scale``, bilinear up again."""
-    height, width = frames.shape[-2:]
-    smaller = (max(1, int(height * scale)), max(1, int(width * scale)))
-    down = nnf.interpolate(frames, smaller, mode="bilinear", align_corners=False)
-    return nnf.interpolate(down, (height, width), mode="bilinear", align_corners=False)
-
-
 @torch.no_grad()
 def teacher_answer(teacher: FrameFunction, frames: Tensor, passes: int = 1, members: int = 2) -> Tensor:
     """Return what a teacher makes of frames: an average over flips and shifts, then further passes over that.
@@ -182,7 +175,7 @@ def real_frame_loss(
     loss = loss + weights.teacher * supervised_loss(output, guide, gradient_weight, beta)
     if weights.consistency > 0:
         jitter = float(torch.empty(1).uniform_(-0.3, 0.3).exp())
-        coarse = network(coarsen(frames, min(speckle_scale(frames) * jitter, 1.0))).float()
+        coarse = network(coarsened(frames, min(speckle_scale(frames) * jitter, 1.0))).float()
         loss = loss + weights.consistency * (coarse - output.detach()).abs().mean()
     if weights.flatness > 0:
         for gradient in (gradient_x, gradient_y):
