@@ -97,8 +97,9 @@ def test_a_stopped_command_says_how_to_go_on_and_goes_on(run, some_frames, monke
     status, _, errors = run(*command)
     assert status == 0, errors
     assert "Going on" in errors
-    assert read_card(tmp_path / "out" / "mine.json").recipe["steps_done"] == 3
-    assert len(read_history(tmp_path / "out")) == 1
+    # The best validation may be the one before the first step, so the card may say 0 steps; the run went on to the end.
+    assert read_card(tmp_path / "out" / "mine.json").recipe["steps_done"] in (0, 3)
+    assert [row["step"] for row in read_history(tmp_path / "out")] == [3]
 
 
 @pytest.mark.parametrize("method", ["despeckler", "noise2void"])
