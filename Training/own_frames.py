@@ -25,6 +25,7 @@ DARKEST_MEAN = 0.045
 """Frames with a lower mean grey are left out: crops of them are drawn again (`random_real_batch`) without end."""
 HELD_OUT_EVERY = 5
 MOST_VALIDATED = 8
+FEWEST_VALIDATED = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +51,14 @@ class OwnFrames:
         return max(SMALLEST_SIDE_PX, min(wanted_px, int(np.median(sides)) // 16 * 16))
 
     def validation_items(self, seed: int, side_px: int = 256) -> list[dict[str, Any]]:
-        """Return items: the centre of a held-out frame as ``real`` (1, Y, X), and the ``seed`` of a simulated pair."""
+        """Return items: the centre of a held-out frame as ``real`` (1, Y, X), and the ``seed`` of a simulated pair.
+
+        Few frames come several times, each time with another pair.
+        """
         items: list[dict[str, Any]] = []
-        for number, frame in enumerate(_spread(self.held_out, MOST_VALIDATED)):
+        frames = _spread(self.held_out, MOST_VALIDATED)
+        for number in range(max(FEWEST_VALIDATED, len(frames))):
+            frame = frames[number % len(frames)]
             top, left = (max(0, (side - side_px) // 2) for side in frame.shape)
             centre = np.float32(frame[top : top + side_px, left : left + side_px]) / 255
             items.append({"seed": (1 << 61) + (seed << 20) + number, "real": torch.from_dlpack(centre[None])})

@@ -12,7 +12,7 @@ from torch import nn
 from Speckle2SelfLogic.errors import SettingsError, WeightsError
 from Testing.training.tiny import NETWORK, average_of, tiny_settings, trained, write_frames, write_items
 from Training.bundle import config_path
-from Training.checkpoints import latest_checkpoint, steps_done
+from Training.checkpoints import latest_checkpoint, read_checkpoint, steps_done
 from Training.engine import TrainingStep, prepare_batch
 from Training.progress import read_history
 
@@ -134,3 +134,18 @@ def test_validation_figures_agree_with_another_library(items, tmp_path):
             output = network(torch.tensor(speckled.tolist())[None, None])[0, 0]
         values.append(peak_signal_noise_ratio(truth, np.array(output.tolist(), np.float32), data_range=1.0))
     assert read_history(tmp_path / "run")[-1]["psnr_db"] == pytest.approx(np.mean(values), abs=1e-3)
+
+
+def test_a_training_that_only_spoils_a_model_keeps_the_one_that_it_began_with(items, tmp_path, capsys):
+    spoiling = {"learning_rate": 1.0, "warmup_steps": 1, "gradient_clip": 1e6, "epochs": 2, "validate_first": True}
+    start = {}
+
+    def remember(trainer):
+        start.update({name: values.clone() for name, values in trainer.network.network.state_dict().items()})
+
+    trained(["train"], tiny_settings(items, tmp_path / "run", **spoiling), remember)
+    best = read_checkpoint(tmp_path / "run" / "best.pt")
+    assert best["trainer"]["iteration"] == 0
+    assert_equal(dict(best["average"]), start)
+    assert [row["epoch"] for row in read_history(tmp_path / "run")] == [1, 2]
+    assert "before  PSNR" in capsys.readouterr().err

@@ -120,6 +120,8 @@ def test_validation_sees_the_centre_of_held_out_frames_and_fixed_simulated_pairs
     items = own.validation_items(5, side_px=64)
     assert items[0]["real"].shape == (1, 64, 64)
     np.testing.assert_allclose(items[0]["real"][0].tolist(), own.held_out[0][3:67, 13:77] / 255, atol=1e-6)
+    assert len(items) == 4
+    assert len({item["seed"] for item in items}) == 4
     assert items[0]["seed"] == own.validation_items(5)[0]["seed"] != own.validation_items(6)[0]["seed"]
 
 
