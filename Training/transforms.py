@@ -63,13 +63,17 @@ class SimulateOrReadd(Transform):
         self.size_px, self.anatomy, self.anatomy_share = size_px, tuple(anatomy), anatomy_share
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Add the frames to the item; half precision keeps the cache small and holds 8-bit grey exactly."""
+        """Return the frames, and those that the item has already, so that items of both kinds form one batch.
+
+        Half precision keeps the cache small and holds 8-bit grey exactly.
+        """
         if "seed" not in data:
             item = self.read(data)
             return {key: value.half() for key, value in item.items() if isinstance(value, torch.Tensor)}
         speckled, truth = random_pair(int(data["seed"]), self.size_px, self.anatomy, self.anatomy_share)
         frames = {"speckled": speckled.astype(np.float32) / 255, "truth": truth.astype(np.float32) / 65535}
-        return {key: torch.from_dlpack(frame[None]).half() for key, frame in frames.items()}
+        made = {key: torch.from_dlpack(frame[None]).half() for key, frame in frames.items()}
+        return {key: value for key, value in data.items() if isinstance(value, torch.Tensor)} | made
 
 
 class FrameOfNumberd(Transform):

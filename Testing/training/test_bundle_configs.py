@@ -68,6 +68,7 @@ def test_own_frames_train_and_resume(overlays, tmp_path):
     for epochs in (1, 2):
         workflow = trained(["train", "methods/despeckler", *overlays], settings | {"epochs": epochs})
     assert workflow.check_properties() == []
+    assert {"speckled", "truth", "real"} <= workflow.parser.get_parsed_content("validate#dataset")[0].keys()
     history = read_history(tmp_path / "run")
     assert [row["epoch"] for row in history] == [1, 2]
     assert all(row["objective"] > 0 and row["psnr_db"] > 0 for row in history)
