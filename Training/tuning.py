@@ -42,9 +42,9 @@ GRIDS: Mapping[str, Grid] = MappingProxyType(
             "decay": (0.03, 0.06, 0.12),
         },
         "nlm": {
-            "patch_px": (7, 9, 11),
+            "patch_px": (7, 11, 15, 19, 23, 27),
             "search_radius_px": (13,),
-            "smoothing": (None, 0.1, 0.14, 0.18, 0.24),
+            "smoothing": (None, 0.07, 0.085, 0.1, 0.12),
         },
         "obnlm": {
             "block_radius_px": (2, 3, 4),
@@ -53,7 +53,7 @@ GRIDS: Mapping[str, Grid] = MappingProxyType(
         },
         "wavelet": {"levels": (3, 4, 5), "noise_std": (None, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4), "shifts": (8, 16)},
         "tv": {"weight": (None, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)},
-        "bm3d": {"strength": (4.0, 6.0, 8.0, 11.0)},
+        "bm3d": {"strength": (4.0, 6.0, 8.0, 11.0, 16.0)},
     }
 )
 """Candidates of each filter; None has the filter measure the value in the frame."""
