@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
-from multiprocessing import get_context
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -92,46 +91,6 @@ def random_pair(
     if rng.random() < 0.5:
         grey, truth = grey[:, ::-1], truth[:, ::-1]
     return np.ascontiguousarray(grey), np.uint16(np.clip(truth, 0, 1) * 65535 + 0.5)
-
-
-def stream_pairs(
-    first: int,
-    *,
-    seed: int,
-    size_px: int,
-    workers: int,
-    anatomy: Sequence[Float32] = (),
-    anatomy_share: float = 0.0,
-) -> Iterator[tuple[UInt8, UInt16]]:
-    """Endless pairs number ``first``, ``first + 1``, ... in an order that does not depend on timing.
-
-    Workers run ahead by a bounded number of pairs. Close the iterator to end them.
-    """
-    ahead = 8 * workers
-    with get_context("spawn").Pool(workers, _set_up_worker, (size_px, tuple(anatomy), anatomy_share)) as pool:
-        pending = [pool.apply_async(_work, (_pair_seed(seed, first + k),)) for k in range(ahead)]
-        number = first + ahead
-        while True:
-            pair = pending.pop(0).get()
-            pending.append(pool.apply_async(_work, (_pair_seed(seed, number),)))
-            number += 1
-            yield pair
-
-
-_worker_arguments: tuple[int, tuple[Float32, ...], float] = (0, (), 0.0)
-
-
-def _set_up_worker(size_px: int, anatomy: tuple[Float32, ...], anatomy_share: float) -> None:
-    global _worker_arguments  # noqa: PLW0603 - one assignment at the start of each worker process
-    _worker_arguments = (size_px, anatomy, anatomy_share)
-
-
-def _work(seed: int) -> tuple[UInt8, UInt16]:
-    return random_pair(seed, *_worker_arguments)
-
-
-def _pair_seed(seed: int, number: int) -> int:
-    return int(np.random.SeedSequence((seed, number)).generate_state(1, np.uint64)[0])
 
 
 def _field_of_view(side: int, rng: Rng) -> Float32:

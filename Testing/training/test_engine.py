@@ -68,6 +68,14 @@ def test_scenes_made_while_training_are_those_of_a_run_that_was_not_stopped(tmp_
     assert_equal(average_of(trained(configs, settings | {"output_dir": str(tmp_path / "parts")})), whole)
 
 
+def test_an_objective_that_counts_its_steps_goes_on_counting(items, tmp_path):
+    objective = {"_target_": "Training.objectives.neighbor2neighbor.Neighbor2Neighbor", "ramp_steps": 10}
+    for epochs in (1, 2):
+        trained(["train"], tiny_settings(items, tmp_path / "run", epochs=epochs, epoch_length=2, objective=objective))
+    state = read_checkpoint(latest_checkpoint(tmp_path / "run" / "checkpoints"))
+    assert state["objective"]["steps_done"] == 4
+
+
 def test_a_finished_run_is_not_changed_by_the_same_command(items, tmp_path):
     settings = tiny_settings(items, tmp_path / "run", epochs=1)
     assert_equal(average_of(trained(["train"], settings)), average_of(trained(["train"], settings)))
