@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 import warnings
@@ -56,7 +57,7 @@ def refusal(image: UltrasoundImage, path: Path) -> str:
     return _frame_refusal(image, source)
 
 
-def write_dicom(image: UltrasoundImage, path: Path) -> None:
+def write_dicom(image: UltrasoundImage, path: Path, *, is_repeatable: bool = False) -> None:
     r"""Write a derived object: the source dataset with new pixels, identifiers and a record of what was done.
 
     Patient, study, ultrasound regions, positions and frame timing are kept. New are the SOP instance UID, the series
@@ -64,6 +65,9 @@ def write_dicom(image: UltrasoundImage, path: Path) -> None:
     pixels are uncompressed grey or RGB; a source that was compressed with loss stays marked so. Elements that described
     the stored values (palette, rescale, padding, icon) and private elements of the machine's maker are left out.
     Attributes: DICOM PS3.3 C.7.6.1 (General Image), C.12.1 (SOP Common).
+
+    A repeatable file has the same bytes whenever it is written: its SOP instance UID is made from source, history and
+    pixels, and it does not say when it was made.
 
     Raises
     ------
@@ -77,6 +81,8 @@ def write_dicom(image: UltrasoundImage, path: Path) -> None:
             derived = pydicom.dcmread(source, stop_before_pixels=True)
             _describe_derivation(image, derived)
             _set_pixels(image, derived)
+            if is_repeatable:
+                _make_repeatable(image, derived)
             pydicom.dcmwrite(path, derived, enforce_file_format=True, implicit_vr=False, little_endian=True)
         except (OSError, MemoryError):
             raise
@@ -136,6 +142,17 @@ def _describe_derivation(image: UltrasoundImage, derived: Dataset) -> None:
         derived.LossyImageCompression = "01"
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = derived.SOPClassUID, derived.SOPInstanceUID
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
+
+
+def _make_repeatable(image: UltrasoundImage, derived: Dataset) -> None:
+    """Let equal images of one source become equal files: no time of making, identifiers from what the file holds."""
+    source = derived.SourceImageSequence[0].ReferencedSOPInstanceUID
+    checksum = hashlib.sha256(np.ascontiguousarray(image.pixels)).hexdigest()
+    derived.SOPInstanceUID = generate_uid(entropy_srcs=[source, *image.provenance.history, __version__, checksum])
+    derived.file_meta.MediaStorageSOPInstanceUID = derived.SOPInstanceUID
+    for keyword in ("InstanceCreationDate", "InstanceCreationTime"):
+        if keyword in derived:
+            del derived[keyword]
 
 
 def _set_pixels(image: UltrasoundImage, derived: Dataset) -> None:

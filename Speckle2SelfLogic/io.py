@@ -171,10 +171,11 @@ def _names(header: Path, data_file: str) -> bool:
     return fields.get("elementdatafile") == data_file
 
 
-def write_image(image: UltrasoundImage, path: str | os.PathLike[str]) -> None:
+def write_image(image: UltrasoundImage, path: str | os.PathLike[str], *, is_repeatable: bool = False) -> None:
     """Write an image in the format that the ending of the path names; the file appears whole or not at all.
 
-    An existing file is replaced. A DICOM file can only be derived from the DICOM file that the image came from.
+    An existing file is replaced. A DICOM file can only be derived from the DICOM file that the image came from; if it
+    is to be repeatable, writing the same again gives the same bytes (other formats always do).
 
     Raises
     ------
@@ -191,7 +192,7 @@ def write_image(image: UltrasoundImage, path: str | os.PathLike[str]) -> None:
     check_writable(image, path)
     target, suffix = Path(path), image_suffix(path)
     lost = _lost_geometry(image, suffix)
-    writer = _writer(suffix)
+    writer = _writer(suffix, is_repeatable=is_repeatable)
     with (
         one_sentence(path, "could not be written", image.pixels.nbytes),
         tempfile.TemporaryDirectory(prefix=".speckle2self-", dir=target.parent) as folder,
@@ -222,7 +223,7 @@ def _refusal(image: UltrasoundImage, path: Path, suffix: str) -> str:
     return "" if image.pixels.dtype.kind in "iuf" else f"cannot hold pixels of type {image.pixels.dtype}"
 
 
-def _writer(suffix: str) -> Callable[[UltrasoundImage, Path], tuple[str, ...]]:
+def _writer(suffix: str, *, is_repeatable: bool) -> Callable[[UltrasoundImage, Path], tuple[str, ...]]:
     """Return a function that writes an image to a path and names what the file could not hold."""
 
     def write(image: UltrasoundImage, path: Path) -> tuple[str, ...]:
@@ -237,7 +238,7 @@ def _writer(suffix: str) -> Callable[[UltrasoundImage, Path], tuple[str, ...]]:
         elif suffix in _DICOM_SUFFIXES:
             from Speckle2SelfLogic.dicom_export import write_dicom
 
-            write_dicom(image, path)
+            write_dicom(image, path, is_repeatable=is_repeatable)
         else:
             with path.open("wb") as stream:  # given a name, NumPy would add a lower-case ending to it
                 np.save(stream, image.pixels, allow_pickle=False)

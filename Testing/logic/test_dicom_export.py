@@ -155,3 +155,15 @@ def test_a_source_without_identifiers_in_its_dataset_can_be_derived_from(tmp_pat
     derived = pydicom.dcmread(tmp_path / "out.dcm")
     assert derived.SourceImageSequence[0].ReferencedSOPInstanceUID == "1.2.3.4"
     assert derived.SOPClassUID == UltrasoundMultiFrameImageStorage
+
+
+def test_a_repeatable_file_has_the_same_bytes_whenever_it_is_written(tmp_path):
+    source = a_dicom_file(tmp_path / "in.dcm", FRAME, InstanceCreationDate="20200101", InstanceCreationTime="120000")
+    image = brightened(read_image(source))
+    for name in ("first", "second"):
+        write_image(image, tmp_path / f"{name}.dcm", is_repeatable=True)
+    assert (tmp_path / "first.dcm").read_bytes() == (tmp_path / "second.dcm").read_bytes()
+    derived, original = pydicom.dcmread(tmp_path / "first.dcm"), pydicom.dcmread(source)
+    assert derived.SOPInstanceUID == derived.file_meta.MediaStorageSOPInstanceUID != original.SOPInstanceUID
+    write_image(image.with_pixels(image.pixels // 2, ""), tmp_path / "other.dcm", is_repeatable=True)
+    assert pydicom.dcmread(tmp_path / "other.dcm").SOPInstanceUID != derived.SOPInstanceUID
