@@ -14,6 +14,7 @@ from PIL import Image
 from Speckle2SelfLogic.errors import SettingsError
 from Speckle2SelfLogic.simulation.scene import Rng
 from Speckle2SelfLogic.simulation.shapes import Float32, blur
+from Training.datasets.splits import split_frames
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -38,8 +39,8 @@ def load_frames(folder: str | Path | None, sets: Sequence[Mapping[str, Any]]) ->
     folder
         Where the glob patterns start.
     sets
-        One mapping for each origin: ``pattern``, ``share`` (how often it is drawn, relative to the others; 1 if left
-        out) and ``use_every`` (take every n-th file only).
+        One mapping for each origin: ``set`` (a name of `Training.datasets.real.REAL_SETS`, of which the training
+        subjects are taken) or ``pattern``, and ``share`` (how often it is drawn, relative to the others; 1 if left out).
 
     Raises
     ------
@@ -49,14 +50,20 @@ def load_frames(folder: str | Path | None, sets: Sequence[Mapping[str, Any]]) ->
     frames: list[UInt8] = []
     chances: list[float] = []
     for entry in sets:
-        pattern = str(entry["pattern"])
-        paths = sorted(Path(folder).glob(pattern))[:: int(entry.get("use_every", 1))] if folder else []
+        name = str(entry.get("set", entry.get("pattern")))
+        paths = _paths(folder, entry) if folder else []
         if not paths:
-            message = f"The recipe names real frames '{pattern}', but '{folder}' has none: give a data folder."
+            message = f"The recipe names real frames '{name}', but '{folder}' has none: give a data folder."
             raise SettingsError(message)
         frames += [np.asarray(Image.open(path).convert("L")) for path in paths]
         chances += [float(entry.get("share", 1.0)) / len(paths)] * len(paths)
     return RealFrames(tuple(frames), tuple(chance / sum(chances) for chance in chances))
+
+
+def _paths(folder: str | Path, entry: Mapping[str, Any]) -> list[Path]:
+    if "set" in entry:
+        return [frame.path for frame in split_frames(folder, str(entry["set"]))["train"]]
+    return sorted(Path(folder).glob(str(entry["pattern"])))
 
 
 def anatomy_maps(frames: tuple[UInt8, ...], longest_px: int = 300) -> tuple[Float32, ...]:

@@ -19,8 +19,12 @@ from Training.objectives.speckle_size import speckle_scale
 
 FrameFunction = Callable[[Tensor], Tensor]
 
-BRIGHTNESS_SHARE = 0.6
+BRIGHTNESS_SHARE = 0.8
 """How much of the darkening by the teacher's passes is taken back: all of it lifts lumens, whose speckle is rare."""
+DETAIL_SIGMA_PX, DETAIL_GREY, DETAIL_SOFTNESS_GREY = 3.0, 10 / 255, 1.5 / 255
+"""What counts as detail of a teacher's answer: finer than this blur, and on average (1 px) stronger than this."""
+FLAT_GREY = 2 / 255
+"""A change between neighbours well below this is none."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,11 @@ class RealFrameWeights:
     flatness: float = 0.0
     insertion: float = 0.1
     teacher_passes: int = 1
-    """How often the teacher is applied to its own answer. Two passes smooth more and make walls steeper, but they cost
-    fibres and small structures (measured: docs/README.md)."""
+    """How often the teacher is applied to its own answer. Further passes smooth more and make walls steeper, but they
+    cost fibres and small structures (measured: docs/README.md)."""
+    teacher_detail: float | None = None
+    """If given: where the teacher's first answer has clear detail, that answer counts and not the further passes, with
+    its detail raised by this share."""
 
 
 class Despeckling(nn.Module):
@@ -55,12 +62,15 @@ class Despeckling(nn.Module):
     inserted_share, clean_share
         Share of the simulated frames that get small structures, and of those whose input is the truth itself, which has
         to come out as it went in.
+    flat_weight
+        Weight of what is drawn where the truth is flat (`flat_loss`).
     """
 
     def __init__(
         self,
         gradient_weight: float = 1.0,
         beta: float = 0.012,
+        flat_weight: float = 0.0,
         real: Mapping[str, float] | None = None,
         teacher: nn.Module | None = None,
         real_share: float = 0.5,
@@ -70,6 +80,7 @@ class Despeckling(nn.Module):
         super().__init__()
         self.inserted_share, self.clean_share = inserted_share, clean_share
         self.gradient_weight, self.beta, self.real_share = gradient_weight, beta, real_share
+        self.flat_weight = flat_weight
         self.weights = None if real is None else RealFrameWeights(**real)
         # Kept out of the module tree: the teacher is neither trained nor saved.
         self._teacher = [] if teacher is None else [copy.deepcopy(teacher).eval().requires_grad_(requires_grad=False)]
@@ -77,7 +88,10 @@ class Despeckling(nn.Module):
     def forward(self, network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
         """Return the loss of a batch with ``speckled``, ``truth`` and maybe ``real``."""
         speckled, truth = self._with_structures(batch["speckled"], batch["truth"])
-        loss = supervised_loss(network(speckled).float(), truth, self.gradient_weight, self.beta)
+        output = network(speckled).float()
+        loss = supervised_loss(output, truth, self.gradient_weight, self.beta)
+        if self.flat_weight > 0:
+            loss = loss + self.flat_weight * flat_loss(output, truth)
         if self.weights is None or "real" not in batch or not self._teacher:
             return loss
         real = batch["real"][: max(1, int(len(batch["real"]) * self.real_share))]
@@ -126,13 +140,28 @@ def supervised_loss(output: Tensor, truth: Tensor, gradient_weight: float, beta:
     return loss
 
 
+def flat_loss(output: Tensor, guide: Tensor) -> Tensor:
+    """Mean square of the differences between neighbours (grey of 255) where the guide is flat.
+
+    Quadratic, so that crisp lines which are not there cost more than a soft change; the L1 form makes staircases.
+    """
+    loss = output.new_zeros(())
+    for gradient in (gradient_x, gradient_y):
+        is_flat = torch.exp(-((gradient(guide) / FLAT_GREY) ** 2))
+        loss = loss + ((gradient(output) * 255) ** 2 * is_flat).mean()
+    return loss
+
+
 @torch.no_grad()
-def teacher_answer(teacher: FrameFunction, frames: Tensor, passes: int = 1, members: int = 2) -> Tensor:
+def teacher_answer(
+    teacher: FrameFunction, frames: Tensor, passes: int = 1, members: int = 2, detail: float | None = None
+) -> Tensor:
     """Return what a teacher makes of frames: an average over flips and shifts, then further passes over that.
 
     The average removes what depends on the position of the pooling grid. A second pass sees a frame whose speckle is
-    nearly gone, so it judges by structure what is left; its answer is smoother in tissue and steeper at walls. Each
-    pass darkens a little, so a part of the change of local brightness (32 px, in dB) is taken back at the end.
+    nearly gone, so it judges by structure what is left; its answer is smoother in tissue and steeper at walls. With
+    ``detail`` the first answer counts where it has clear detail, and that detail is raised by this share. Each pass
+    darkens a little, so a part of the change of local brightness (32 px, in dB) is taken back at the end.
     """
     height, width = frames.shape[-2:]
     total = torch.zeros_like(frames)
@@ -141,11 +170,21 @@ def teacher_answer(teacher: FrameFunction, frames: Tensor, passes: int = 1, memb
         shifted = nnf.pad(frames, (dx, 16 - dx, dy, 16 - dy), mode="reflect")
         answer = teacher(shifted.flip(3)).flip(3) if member % 2 else teacher(shifted)
         total += answer[..., dy : dy + height, dx : dx + width].float()
-    answer = total / members
+    first = answer = total / members
     for _ in range(passes - 1):
         answer = teacher(answer.clamp(0, 1)).float()
+    if detail is not None:
+        answer = _with_detail(answer, first, detail)
     ratio = (_smooth_mean(frames) + 0.01) / (_smooth_mean(answer) + 0.01)
     return (answer * ratio.clamp(0.8, 1.25) ** BRIGHTNESS_SHARE).clamp(0, 1)
+
+
+def _with_detail(smooth: Tensor, first: Tensor, share: float) -> Tensor:
+    """Put the clear detail of the first answer, raised by a share, into the smooth one."""
+    fine = first - blurred(first, (DETAIL_SIGMA_PX, DETAIL_SIGMA_PX))
+    strength = blurred(fine.abs(), (1.0, 1.0))
+    is_clear = torch.sigmoid((strength - DETAIL_GREY) / DETAIL_SOFTNESS_GREY)
+    return smooth + is_clear * (first - smooth + share * fine)
 
 
 def _smooth_mean(frames: Tensor) -> Tensor:
@@ -166,11 +205,10 @@ def real_frame_loss(
     through it twice (`teacher_answer`). Insertion: a known structure put into the input has to come out again, on top
     of what the network makes of the frame without it. Consistency: the multi-scale term of Speckle2Self (Li et al.
     2025) with two changes, a scale that fits the speckle and a gradient stop toward the finer scale, so that the coarse
-    branch follows the fine one and detail is not limited to the coarse image. Flatness: gradients that the teacher puts
-    below about two grey levels of 255 shrink; quadratic, since the L1 form makes staircases.
+    branch follows the fine one and detail is not limited to the coarse image. Flatness: `flat_loss` beside the teacher.
     """
     output = network(frames).float()
-    guide = teacher_answer(teacher, frames, weights.teacher_passes)
+    guide = teacher_answer(teacher, frames, weights.teacher_passes, detail=weights.teacher_detail)
     loss = weights.brightness * (_local_mean(output) - _local_mean(frames)).abs().mean()
     loss = loss + weights.teacher * supervised_loss(output, guide, gradient_weight, beta)
     if weights.consistency > 0:
@@ -178,9 +216,7 @@ def real_frame_loss(
         coarse = network(coarsened(frames, min(speckle_scale(frames) * jitter, 1.0))).float()
         loss = loss + weights.consistency * (coarse - output.detach()).abs().mean()
     if weights.flatness > 0:
-        for gradient in (gradient_x, gradient_y):
-            is_flat = torch.exp(-((gradient(guide) * 255 / 2) ** 2))
-            loss = loss + weights.flatness * ((gradient(output) * 255) ** 2 * is_flat).mean()
+        loss = loss + weights.flatness * flat_loss(output, guide)
     if weights.insertion > 0:
         loss = loss + weights.insertion * insertion_loss(network, frames, output.detach())
     return loss
