@@ -40,7 +40,7 @@ def load_frames(folder: str | Path | None, sets: Sequence[Mapping[str, Any]]) ->
         Where the glob patterns start.
     sets
         One mapping for each origin: ``set`` (a name of `Training.datasets.real.REAL_SETS`, of which the training
-        subjects are taken) or ``pattern``, and ``share`` (how often it is drawn, relative to the others; 1 if left out).
+        subjects are taken) or ``pattern``, and ``share`` (how often it is drawn, relative to the others; 1 if none).
 
     Raises
     ------

@@ -6,6 +6,7 @@ from Training.objectives.despeckler import (
     Despeckling,
     RealFrameWeights,
     charbonnier,
+    flat_loss,
     real_frame_loss,
     supervised_loss,
     teacher_answer,
@@ -80,3 +81,45 @@ def test_clean_frames_take_the_place_of_their_share_of_the_speckled_ones():
     batch = {"speckled": torch.zeros(4, 1, 16, 16), "truth": torch.ones(4, 1, 16, 16)}
     Despeckling(inserted_share=0, clean_share=0.25)(lambda x: seen.append(x) or x, batch)
     assert seen[0].mean((1, 2, 3)).tolist() == [0, 0, 0, 1]
+
+
+def test_a_line_drawn_where_the_truth_is_flat_costs_the_square_of_its_contrast_and_the_same_line_of_the_truth_nothing():
+    flat = torch.full((1, 1, 16, 16), 0.3)
+    faint, strong = flat.clone(), flat.clone()
+    faint[..., 8, :] += 2 / 255
+    strong[..., 8, :] += 20 / 255
+    assert float(flat_loss(faint, flat)) == pytest.approx(2 * 2**2 / 15, rel=1e-4)
+    assert float(flat_loss(strong, flat)) == pytest.approx(100 * float(flat_loss(faint, flat)), rel=1e-3)
+    assert float(flat_loss(strong, strong)) == pytest.approx(0, abs=1e-6)
+
+
+def test_further_passes_of_the_teacher_keep_the_clear_detail_of_its_first_answer_and_raise_it():
+    calls = []
+
+    def teacher(frames):  # the first pass leaves a frame as it is, every further one wipes it flat
+        calls.append(frames)
+        return frames if len(calls) == 1 else torch.full_like(frames, 0.3)
+
+    frames = torch.full((1, 1, 48, 48), 0.3)
+    frames[..., 20:22, :] = 0.6
+    frames[..., 40:42, :] = 0.305
+    answer = teacher_answer(teacher, frames, passes=2, detail=0.5)
+    assert answer[0, 0, 20, 24] > 0.62
+    assert float((answer[0, 0, 34:, :] - 0.3).abs().max()) < 0.01
+    calls.clear()
+    assert float(teacher_answer(teacher, frames, passes=2)[0, 0, 20, 24]) < 0.35
+
+
+def test_real_frames_may_be_named_by_their_set_and_come_from_its_training_subjects_alone(tmp_path):
+    from PIL import Image
+
+    from Training.datasets.splits import split_frames
+    from Training.real_frames import load_frames
+
+    folder = tmp_path / "muscle_ge_logiq_e9"
+    folder.mkdir()
+    for number in range(6):
+        Image.new("L", (8, 8), number).save(folder / f"S{number}_a.png")
+    wanted = {int(frame.path.name[1]) for frame in split_frames(tmp_path, "muscle_ge_logiq_e9")["train"]}
+    drawn = {int(frame[0, 0]) for frame in load_frames(tmp_path, [{"set": "muscle_ge_logiq_e9"}]).frames}
+    assert drawn == wanted != set(range(6))

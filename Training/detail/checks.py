@@ -15,6 +15,7 @@ from Training.detail.figures import Check, DetailFigure, Figures
 from Training.detail.flicker import FlickerCheck
 from Training.detail.glints import GlintCheck
 from Training.detail.insertion import InsertionCheck
+from Training.detail.invention import InventionCheck
 
 CHECKS = (
     InsertionCheck,
@@ -24,6 +25,7 @@ CHECKS = (
     BrightnessCheck,
     FlickerCheck,
     ConsistencyCheck,
+    InventionCheck,
 )
 
 

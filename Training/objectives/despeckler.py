@@ -153,24 +153,19 @@ def flat_loss(output: Tensor, guide: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def teacher_answer(
-    teacher: FrameFunction, frames: Tensor, passes: int = 1, members: int = 2, detail: float | None = None
-) -> Tensor:
-    """Return what a teacher makes of frames: an average over flips and shifts, then further passes over that.
+def teacher_answer(teacher: FrameFunction, frames: Tensor, passes: int = 1, detail: float | None = None) -> Tensor:
+    """Return what a teacher makes of frames, maybe in several passes.
 
-    The average removes what depends on the position of the pooling grid. A second pass sees a frame whose speckle is
-    nearly gone, so it judges by structure what is left; its answer is smoother in tissue and steeper at walls. With
-    ``detail`` the first answer counts where it has clear detail, and that detail is raised by this share. Each pass
-    darkens a little, so a part of the change of local brightness (32 px, in dB) is taken back at the end.
+    The frames are shifted by a random number of pixels for the first pass, so that on average over many steps nothing
+    depends on the position of the pooling grid. A second pass sees a frame whose speckle is nearly gone, so it judges
+    by structure what is left; its answer is smoother in tissue and steeper at walls. With ``detail`` the first answer
+    counts where it has clear detail, and that detail is raised by this share. Each pass darkens a little, so a part of
+    the change of local brightness (32 px, in dB) is taken back at the end.
     """
     height, width = frames.shape[-2:]
-    total = torch.zeros_like(frames)
-    for member in range(members):
-        dy, dx = (int(v) for v in torch.randint(0, 16, (2,)))
-        shifted = nnf.pad(frames, (dx, 16 - dx, dy, 16 - dy), mode="reflect")
-        answer = teacher(shifted.flip(3)).flip(3) if member % 2 else teacher(shifted)
-        total += answer[..., dy : dy + height, dx : dx + width].float()
-    first = answer = total / members
+    dy, dx = (int(v) for v in torch.randint(0, 16, (2,)))
+    answer = teacher(nnf.pad(frames, (dx, 16 - dx, dy, 16 - dy), mode="reflect")).float()
+    first = answer = answer[..., dy : dy + height, dx : dx + width]
     for _ in range(passes - 1):
         answer = teacher(answer.clamp(0, 1)).float()
     if detail is not None:
