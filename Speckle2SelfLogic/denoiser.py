@@ -184,7 +184,9 @@ class Denoiser:
         report.seconds = time.perf_counter() - started
         report.messages += getattr(self.method, "messages", [])[earlier_messages:]
         step = f"despeckled by {self.method.title} ({self.method.name}), strength {self.settings.strength:g}"
-        return Despeckled(image.with_pixels(output, step), report)
+        checksum = getattr(self.method, "sha256", "")
+        model = f"{self.method.name}, SHA-256 {checksum}" if checksum else ""
+        return Despeckled(image.with_pixels(output, step, model), report)
 
     def _fill(
         self,

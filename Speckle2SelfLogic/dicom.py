@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from Speckle2SelfLogic.image import Pixels, Provenance, UltrasoundImage
 from Speckle2SelfLogic.quiet import quiet_libraries
 
 _PHOTOMETRIC = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
+_ULTRASOUND = ("US", "IVUS")
 _PIXEL_TAGS = ((0x7FE0, 0x0008), (0x7FE0, 0x0009), (0x7FE0, 0x0010))
 _ITEM, _SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE0DD)
 _UNDEFINED_LENGTH = 0xFFFFFFFF
@@ -73,6 +75,7 @@ def read_dicom(path: Path) -> UltrasoundImage:
                 source=str(path),
                 file_format=f"DICOM, {dataset.file_meta.TransferSyntaxUID.name}, {dataset.PhotometricInterpretation}",
                 history=(*_notes(dataset), *geometry.notes),
+                cautions=_cautions(dataset),
             ),
         )
 
@@ -108,7 +111,7 @@ def _header(path: Path) -> tuple[pydicom.Dataset, int]:
 
 def _check_kind(path: Path, dataset: pydicom.Dataset) -> None:
     if "Rows" not in dataset or "PhotometricInterpretation" not in dataset:
-        message = f"'{path}' is a DICOM file without an image (modality {dataset.get('Modality', 'not given')})."
+        message = f"'{path}' is a DICOM file without an image (modality {_modality(dataset)})."
         raise ImageFileError(message)
     syntax = dataset.file_meta.TransferSyntaxUID
     if any(name in syntax.name for name in ("MPEG", "HEVC")):
@@ -240,3 +243,25 @@ def _notes(dataset: pydicom.Dataset) -> tuple[str, ...]:
         slope, intercept = _rescale(dataset)
         notes.append(f"rescaled by slope {slope:g} and intercept {intercept:g}")
     return tuple(notes)
+
+
+def _cautions(dataset: pydicom.Dataset) -> tuple[str, ...]:
+    """Return what the user should know before passing on what is made of this file."""
+    found = []
+    burned_in = dataset.get("BurnedInAnnotation", None)
+    if burned_in == "YES":
+        found.append("The file says that text is burned into its pixels, perhaps a name; look before you pass it on.")
+    elif burned_in != "NO":
+        found.append(
+            "The file does not say that its pixels are free of burned-in text (BurnedInAnnotation is not NO), "
+            "which may be a name; look before you pass it on."
+        )
+    if _modality(dataset) not in _ULTRASOUND:
+        found.append(f"The modality of the file is {_modality(dataset)}, not ultrasound.")
+    return tuple(found)
+
+
+def _modality(dataset: pydicom.Dataset) -> str:
+    """Return the modality if it is a code, so that no other text of the file gets into a message."""
+    modality = str(dataset.get("Modality", None) or "")
+    return modality if re.fullmatch("[A-Z0-9]{2,8}", modality) else "not given"

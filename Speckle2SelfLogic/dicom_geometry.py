@@ -15,7 +15,7 @@ from Speckle2SelfLogic.image import Calibration
 Numbers = tuple[float, ...]
 
 # Terms of the US Region Calibration module, DICOM PS3.3 C.8.5.5
-_FORMAT_2D, _TISSUE, _COLOUR_FLOW, _UNIT_CM = 1, 1, 2, 3
+FORMAT_2D, TISSUE, COLOUR_FLOW, _UNIT_CM = 1, 1, 2, 3
 _POSITIONS = (("PlanePositionSequence", "ImagePositionPatient"), ("PlanePositionVolumeSequence", "ImagePositionVolume"))
 _ORIENTATIONS = (
     ("PlaneOrientationSequence", "ImageOrientationPatient"),
@@ -89,7 +89,7 @@ def _placed(
 def _pixel_size(dataset: Dataset) -> tuple[float, float, Calibration]:
     """Return the column and row spacing in mm (1 if unknown) and how it is known."""
     if regions := dataset.get("SequenceOfUltrasoundRegions", None):
-        return _region_pixel_size(dataset, regions)
+        return _regions_pixel_size(dataset, regions)
     for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
         spacing = _numbers(dataset, 0, ("PixelMeasuresSequence", keyword))
         if len(spacing) == 2 and min(spacing) > 0 and all(map(math.isfinite, spacing)):
@@ -100,18 +100,29 @@ def _pixel_size(dataset: Dataset) -> tuple[float, float, Calibration]:
     return 1.0, 1.0, _uncalibrated("the file has no ultrasound region and no pixel spacing")
 
 
-def _region_pixel_size(dataset: Dataset, regions: Sequence[Dataset]) -> tuple[float, float, Calibration]:
-    """Return the spacing of the only ultrasound region (DICOM PS3.3 C.8.5.5): cm per pixel, times ten."""
-    region = regions[0]
+def _regions_pixel_size(dataset: Dataset, regions: Sequence[Dataset]) -> tuple[float, float, Calibration]:
+    """Return the spacing of the only ultrasound region; with several there is none that holds for every pixel."""
+    if len(regions) == 1:
+        return region_pixel_size(regions[0], dataset)
+    return (
+        1.0,
+        1.0,
+        _uncalibrated(
+            f"the file has {len(regions)} ultrasound regions, and only a single one would hold for every pixel; "
+            "choose one of them"
+        ),
+    )
+
+
+def region_pixel_size(region: Dataset, dataset: Dataset) -> tuple[float, float, Calibration]:
+    """Return the spacing within an ultrasound region (DICOM PS3.3 C.8.5.5): cm per pixel, times ten."""
     form, content = region.get("RegionSpatialFormat", None), region.get("RegionDataType", None)
     units = (region.get("PhysicalUnitsXDirection", None), region.get("PhysicalUnitsYDirection", None))
     deltas_cm = [float(region.get(f"PhysicalDelta{axis}", None) or 0.0) for axis in "XY"]
     why_not = ""
-    if len(regions) != 1:
-        why_not = f"the file has {len(regions)} ultrasound regions, and only a single one would hold for every pixel"
-    elif form != _FORMAT_2D:
+    if form != FORMAT_2D:
         why_not = f"the ultrasound region is not two-dimensional (spatial format {form})"
-    elif content not in (_TISSUE, _COLOUR_FLOW):
+    elif content not in (TISSUE, COLOUR_FLOW):
         why_not = f"the ultrasound region shows neither tissue nor colour flow (data type {content})"
     elif units != (_UNIT_CM, _UNIT_CM):
         why_not = f"the ultrasound region is not in cm (units {units[0]} and {units[1]})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,15 @@ class Calibration:
     reason: str
 
 
+class Crop(NamedTuple):
+    """A rectangle of a frame in pixels."""
+
+    first_row: int
+    first_column: int
+    rows: int
+    columns: int
+
+
 @dataclass(frozen=True)
 class Provenance:
     """Where an image came from and what was done to it since."""
@@ -42,6 +52,12 @@ class Provenance:
     """Name of the file format or, for DICOM, the transfer syntax and photometric interpretation."""
     history: tuple[str, ...] = ()
     """One line for each processing step, oldest first."""
+    models: tuple[str, ...] = ()
+    """Name and checksum of each model that changed the pixels, oldest first."""
+    cautions: tuple[str, ...] = ()
+    """Sentences for the user about the source, for example that text may be burned into its pixels."""
+    crop: Crop | None = None
+    """The part of the source's frames that the pixels are; None for whole frames."""
 
 
 UNKNOWN_SPACING = Calibration(is_calibrated=False, reason="no spacing was given")
@@ -115,7 +131,7 @@ class UltrasoundImage:
         """The non-frame axes in front of Y and X, for example ``"T"`` for a cine and ``""`` for a single frame."""
         return self.axes.removesuffix("C").removesuffix("YX")
 
-    def with_pixels(self, pixels: Pixels, step: str) -> UltrasoundImage:
+    def with_pixels(self, pixels: Pixels, step: str, model: str = "") -> UltrasoundImage:
         """Return the same image with other pixels of the same shape (or without the colour axis).
 
         Parameters
@@ -124,6 +140,8 @@ class UltrasoundImage:
             Array of shape ``self.pixels.shape``; for a colour image also the shape without its last axis (grey).
         step
             One line for the history that says what was done.
+        model
+            Name and checksum of the model that did it, if one did.
 
         Raises
         ------
@@ -136,8 +154,12 @@ class UltrasoundImage:
         elif pixels.shape != self.pixels.shape:
             message = f"New pixels have shape {pixels.shape}, but the image's geometry describes {self.pixels.shape}."
             raise GeometryError(message)
-        history = (*self.provenance.history, step)
-        return replace(self, pixels=pixels, axes=axes, provenance=replace(self.provenance, history=history))
+        done = replace(
+            self.provenance,
+            history=(*self.provenance.history, step),
+            models=(*self.provenance.models, *filter(None, [model])),
+        )
+        return replace(self, pixels=pixels, axes=axes, provenance=done)
 
     def same_geometry(self, other: UltrasoundImage, tolerance: float = 0.0) -> bool:
         """Whether extent, spacing, origin and direction equal another image's, each number within ``tolerance``."""

@@ -1,0 +1,116 @@
+"""New pixels in a DICOM dataset, with every attribute that describes them: type, frames, timing, regions."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+from pydicom import Dataset
+from pydicom.tag import Tag
+from pydicom.uid import UltrasoundMultiFrameImageStorage
+
+from Speckle2SelfLogic.dicom_geometry import frame_count
+from Speckle2SelfLogic.image import Crop, Pixels, UltrasoundImage
+
+LARGEST_BYTES = 2**32 - 2
+"""Longest value of an element that is not compressed (DICOM PS3.5, section 7.1)."""
+
+_NO_LONGER_TRUE = (
+    *("RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "PresentationLUTShape"),
+    *("PixelPaddingValue", "PixelPaddingRangeLimit", "SmallestImagePixelValue", "LargestImagePixelValue"),
+    *(f"{colour}PaletteColorLookupTableDescriptor" for colour in ("Red", "Green", "Blue")),
+    *(f"{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue")),
+    *(f"Segmented{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue")),
+    *("PaletteColorLookupTableUID", "PlanarConfiguration", "PixelDataProviderURL", "IconImageSequence"),
+    *("ExtendedOffsetTable", "ExtendedOffsetTableLengths", "DigitalSignaturesSequence", "MACParametersSequence"),
+)
+_WINDOWS = ("WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTSequence", "VOILUTFunction")
+_OF_ALL_FRAMES = (
+    *("FrameTimeVector", "StartTrim", "StopTrim", "EffectiveDuration", "RepresentativeFrameNumber"),
+    *("FrameNumbersOfInterest", "FrameOfInterestDescription", "FrameOfInterestType", "FrameLabelVector"),
+    *("SliceVector", "RWaveTimeVector", "TriggerTimeOffset"),
+)
+_OVERLAY_GROUPS = range(0x6000, 0x6020, 2)
+
+
+def set_pixels(image: UltrasoundImage, derived: Dataset) -> None:
+    """Put pixels and what describes them into a dataset that was copied from their source (DICOM PS3.3 C.7.6.3)."""
+    pixels: Pixels = image.pixels
+    is_inverted = derived.PhotometricInterpretation == "MONOCHROME1"
+    _remove(derived, *_NO_LONGER_TRUE, *(_WINDOWS if is_inverted or image.is_colour else ()))
+    bits = 8 * pixels.dtype.itemsize
+    is_same_type = not image.is_colour and derived.BitsAllocated == bits and pixels.dtype.kind == "u"
+    stored = int(derived.BitsStored) if is_same_type and int(pixels.max()) < 2**derived.BitsStored else bits
+    derived.SamplesPerPixel = 3 if image.is_colour else 1
+    derived.PhotometricInterpretation = "RGB" if image.is_colour else "MONOCHROME2"
+    if image.is_colour:
+        derived.PlanarConfiguration = 0
+    derived.BitsAllocated, derived.BitsStored, derived.HighBit = bits, stored, stored - 1
+    derived.PixelRepresentation = int(pixels.dtype.kind == "i")
+    if "UltrasoundColorDataPresent" in derived:
+        derived.UltrasoundColorDataPresent = int(image.is_colour)
+    leading = len(image.frame_axes_first)
+    derived.Rows, derived.Columns = pixels.shape[leading : leading + 2]
+    _set_frames(image, derived)
+    _remove_overlays(derived, all_of_them=image.provenance.crop is not None)
+    if image.provenance.crop is not None:
+        _crop_regions(derived, image.provenance.crop)
+    raw = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<")).tobytes()
+    if len(raw) % 2:
+        raw += b"\0"
+    derived.add_new("PixelData", "OB" if bits == 8 else "OW", io.BytesIO(raw))  # written in chunks, not copied again
+
+
+def _set_frames(image: UltrasoundImage, derived: Dataset) -> None:
+    """Set number and timing of frames (DICOM PS3.3 C.7.6.5 and C.7.6.6); of a part of them only the mean interval."""
+    frames = math.prod(image.pixels.shape[: len(image.frame_axes_first)])
+    if frames != frame_count(derived):
+        had_times = "FrameTimeVector" in derived
+        _remove(derived, *_OF_ALL_FRAMES)
+        derived.NumberOfFrames = frames
+        if had_times:
+            derived.FrameTime = round(image.spacing_mm[image.geometry_dimension - 1], 6)
+    if derived.SOPClassUID != UltrasoundMultiFrameImageStorage:
+        return
+    derived.NumberOfFrames = frames
+    rate = float(derived.get("CineRate", None) or 0.0)
+    if not derived.get("FrameTime", None) and "FrameTimeVector" not in derived and rate > 0:
+        derived.FrameTime = round(1000.0 / rate, 6)
+    pointed = derived.get("FrameIncrementPointer", None)
+    if pointed is None or (isinstance(pointed, int) and Tag(pointed) not in derived):
+        for keyword in ("FrameTimeVector", "FrameTime"):
+            if derived.get(keyword, None):
+                derived.FrameIncrementPointer = Tag(keyword)
+                break
+
+
+def _crop_regions(derived: Dataset, crop: Crop) -> None:
+    """Keep the ultrasound regions that lie in a part of the frame, counted from its corner (PS3.3 C.8.5.5)."""
+    kept = []
+    for region in derived.get("SequenceOfUltrasoundRegions", None) or ():
+        left, right = region.RegionLocationMinX0 - crop.first_column, region.RegionLocationMaxX1 - crop.first_column
+        top, bottom = region.RegionLocationMinY0 - crop.first_row, region.RegionLocationMaxY1 - crop.first_row
+        if min(left, top) < 0 or left >= crop.columns or top >= crop.rows:
+            continue
+        if right > crop.columns or bottom > crop.rows:
+            continue
+        region.RegionLocationMinX0, region.RegionLocationMinY0 = left, top
+        region.RegionLocationMaxX1, region.RegionLocationMaxY1 = min(right, crop.columns - 1), min(bottom, crop.rows - 1)
+        kept.append(region)
+    derived.SequenceOfUltrasoundRegions = kept
+
+
+def _remove_overlays(derived: Dataset, *, all_of_them: bool) -> None:
+    """Remove overlay planes that were stored in spare bits of the old pixels, or that do not fit the new frame."""
+    for group in _OVERLAY_GROUPS:
+        has_bits_of_its_own = Tag(group, 0x3000) in derived
+        if all_of_them or not has_bits_of_its_own:
+            for element in list(derived.group_dataset(group)):
+                del derived[element.tag]
+
+
+def _remove(dataset: Dataset, *keywords: str) -> None:
+    for keyword in keywords:
+        if keyword in dataset:
+            del dataset[keyword]

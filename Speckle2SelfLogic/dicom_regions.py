@@ -1,0 +1,140 @@
+"""Screens of several ultrasound regions: which of them show tissue, and an image cropped to one of them.
+
+A screen may hold two B-mode pictures side by side, a Doppler curve, an ECG and colour bars, each with a scale of its
+own. Only within one region do pixels have one size in millimetres (DICOM PS3.3 C.8.5.5, US Region Calibration).
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from pydicom import Dataset
+
+from Speckle2SelfLogic import integrity
+from Speckle2SelfLogic.dicom import read_dicom
+from Speckle2SelfLogic.dicom_geometry import COLOUR_FLOW, FORMAT_2D, TISSUE, region_pixel_size
+from Speckle2SelfLogic.errors import SettingsError, UnsupportedImageError
+from Speckle2SelfLogic.image import Crop, UltrasoundImage
+from Speckle2SelfLogic.plain_errors import one_sentence
+
+_CONTENTS = {  # Region Data Type, DICOM PS3.3 C.8.5.5.1.1
+    0: "nothing",
+    TISSUE: "tissue",
+    COLOUR_FLOW: "colour flow",
+    3: "pulsed-wave Doppler",
+    4: "continuous-wave Doppler",
+    10: "ECG",
+    11: "pulse",
+    12: "phonocardiogram",
+    13: "grey bar",
+    14: "colour bar",
+}
+ANY_TISSUE = "tissue"
+
+
+@dataclass(frozen=True)
+class ScreenRegion:
+    """One item of the sequence of ultrasound regions."""
+
+    number: int
+    """Place in the sequence, counted from 1."""
+    content: str
+    """What it shows, in words."""
+    is_tissue: bool
+    """Whether it is a two-dimensional picture of tissue or colour flow."""
+    crop: Crop
+    """Its place on the screen, cut off at the border of the frame."""
+
+    def __str__(self) -> str:
+        row, column, rows, columns = self.crop
+        return f"{self.number}: {self.content}, {rows} rows from {row}, {columns} columns from {column}"
+
+
+def screen_regions(path: Path) -> tuple[ScreenRegion, ...]:
+    """Return the ultrasound regions of a DICOM file; empty if it names none or is no DICOM file."""
+    return _regions_of(_header(path)) if integrity.is_dicom(path) else ()
+
+
+def read_region(path: Path, choice: str) -> UltrasoundImage:
+    """Read a DICOM image cropped to one of its ultrasound regions, with the pixel size of that region.
+
+    Parameters
+    ----------
+    path
+        A DICOM file.
+    choice
+        Number of the region, counted from 1, or ``"tissue"`` for the only one that shows tissue or colour flow.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such region, or the choice is not clear; the message lists the regions.
+    UnsupportedImageError
+        If the file is no DICOM file.
+    """
+    with one_sentence(path, "cannot be read"):
+        if not integrity.is_dicom(path):
+            message = f"'{path}' is not a DICOM file, so it has no ultrasound regions to choose from; leave the choice out."
+            raise UnsupportedImageError(message)
+        region = _chosen(path, screen_regions(path), choice)
+        return _cropped(read_dicom(path), _header(path), region)
+
+
+def _header(path: Path) -> Dataset:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pydicom.dcmread(path, stop_before_pixels=True, force=False)
+
+
+def _regions_of(dataset: Dataset) -> tuple[ScreenRegion, ...]:
+    found = []
+    for number, item in enumerate(dataset.get("SequenceOfUltrasoundRegions", None) or (), start=1):
+        top, left, bottom, right = (
+            int(item.get(f"RegionLocation{edge}", None) or 0) for edge in ("MinY0", "MinX0", "MaxY1", "MaxX1")
+        )
+        rows = min(bottom + 1, int(dataset.Rows)) - top  # the corners belong to the region
+        columns = min(right + 1, int(dataset.Columns)) - left
+        kind = item.get("RegionDataType", None)
+        is_tissue = item.get("RegionSpatialFormat", None) == FORMAT_2D and kind in (TISSUE, COLOUR_FLOW)
+        content = _CONTENTS.get(kind, f"data of type {kind}")
+        found.append(ScreenRegion(number, content, is_tissue, Crop(top, left, max(rows, 0), max(columns, 0))))
+    return tuple(found)
+
+
+def _chosen(path: Path, regions: tuple[ScreenRegion, ...], choice: str) -> ScreenRegion:
+    listed = "; ".join(map(str, regions)) or "none"
+    fitting = [region for region in regions if region.is_tissue or choice != ANY_TISSUE]
+    if choice != ANY_TISSUE:
+        fitting = [region for region in regions if str(region.number) == choice]
+    if len(fitting) != 1:
+        problem = "has no region" if not fitting else f"has {len(fitting)} regions"
+        message = f"'{path}' {problem} '{choice}'; choose one by its number among its ultrasound regions ({listed})."
+        raise SettingsError(message)
+    if min(fitting[0].crop) < 0 or 0 in fitting[0].crop[2:]:
+        message = f"Region {fitting[0].number} of '{path}' lies outside its frame; choose another ({listed})."
+        raise SettingsError(message)
+    return fitting[0]
+
+
+def _cropped(image: UltrasoundImage, dataset: Dataset, region: ScreenRegion) -> UltrasoundImage:
+    row, column, rows, columns = region.crop
+    leading = (slice(None),) * len(image.frame_axes_first)
+    pixels = np.ascontiguousarray(image.pixels[(*leading, slice(row, row + rows), slice(column, column + columns))])
+    x_mm, y_mm, calibration = region_pixel_size(dataset.SequenceOfUltrasoundRegions[region.number - 1], dataset)
+    spacing = (x_mm, y_mm, *image.spacing_mm[2:])
+    cosines = np.reshape(image.direction, (len(spacing), len(spacing)))
+    origin = np.asarray(image.origin_mm) + column * x_mm * cosines[:, 0] + row * y_mm * cosines[:, 1]
+    step = f"cropped to ultrasound region {region.number} ({region.content})"
+    record = image.provenance
+    return replace(
+        image,
+        pixels=pixels,
+        spacing_mm=spacing,
+        origin_mm=tuple(float(value) for value in origin),
+        calibration=calibration,
+        provenance=replace(record, history=(*record.history, step), crop=region.crop),
+    )
