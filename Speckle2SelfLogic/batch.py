@@ -18,6 +18,7 @@ from Speckle2SelfLogic.errors import (
     Speckle2SelfError,
 )
 from Speckle2SelfLogic.image import UltrasoundImage
+from Speckle2SelfLogic.integrity import is_dicom
 from Speckle2SelfLogic.io import WRITABLE_SUFFIXES, check_writable, image_suffix, is_readable, read_image, write_image
 from Speckle2SelfLogic.outputs import check_free, make_folder
 from Speckle2SelfLogic.plain_errors import one_sentence
@@ -54,7 +55,8 @@ def plan(source: Path, target: Path, *, overwrite: bool = False) -> list[FileRes
     """Pair every input with its output, and check before any work that outputs can be written.
 
     A folder as ``source`` gives a folder as ``target`` (made if needed) with the same names below it; hidden files and
-    files that are no images are left out. DICOM files without an ending get ``.dcm``, ``.nhdr`` becomes ``.nrrd``.
+    files that are no images (also DICOM reports and directories) are left out. DICOM files without an ending get
+    ``.dcm``, ``.nhdr`` becomes ``.nrrd``.
 
     Raises
     ------
@@ -85,12 +87,15 @@ def despeckle_file(
     denoiser: Denoiser,
     progress: ProgressCallback | None = None,
     is_cancelled: Callable[[], bool] | None = None,
+    *,
+    read: Callable[[Path], UltrasoundImage] = read_image,
 ) -> FileResult:
     """Read, despeckle and write one file; fills in and returns ``pair``. Raises what its steps raise."""
-    image = read_image(pair.source)
+    image = read(pair.source)
     check_writable(image, pair.target)
     despeckled = denoiser.run(image, progress, is_cancelled)
     pair.notes += _write_with_notes(despeckled.image, pair.target)
+    pair.notes += image.provenance.cautions
     if not image.calibration.is_calibrated:
         pair.notes.append(f"Spacing is not calibrated: {image.calibration.reason}.")
     pair.report = despeckled.report
@@ -102,14 +107,19 @@ def despeckle_all(
     denoiser: Denoiser,
     progress: Callable[[FileResult], ProgressCallback] | None = None,
     is_cancelled: Callable[[], bool] | None = None,
+    *,
+    despeckle: Callable[..., FileResult] = despeckle_file,
 ) -> Iterator[FileResult]:
-    """Despeckle files one after the other. A file that fails carries its error; the others still go on."""
+    """Despeckle files one after the other. A file that fails carries its error; the others still go on.
+
+    ``despeckle`` is called for each file like `despeckle_file`, which it is if left out.
+    """
     for pair in pairs:
         try:
             with one_sentence(pair.source, "cannot be despeckled"):
                 if len(pairs) > 1:
                     make_folder(pair.target.parent)
-                despeckle_file(pair, denoiser, progress(pair) if progress else None, is_cancelled)
+                despeckle(pair, denoiser, progress(pair) if progress else None, is_cancelled)
         except CancelledError:
             raise
         except Speckle2SelfError as error:
@@ -185,8 +195,16 @@ def _images_below(folder: Path, target: Path) -> Iterator[Path]:
     ours = target.resolve()
     for path in sorted(folder.rglob("*")):
         is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not is_hidden and path.is_file() and ours not in path.resolve().parents and is_readable(path):
+        if not is_hidden and path.is_file() and ours not in path.resolve().parents and _may_be_image(path):
             yield path
+
+
+def _may_be_image(path: Path) -> bool:
+    if not is_dicom(path):
+        return is_readable(path)
+    from Speckle2SelfLogic.dicom import is_other_object
+
+    return not is_other_object(path)
 
 
 def _writable_name(name: Path) -> Path:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from Speckle2SelfLogic import RESEARCH_USE, __version__
+from Speckle2SelfLogic import RESEARCH_USE, __version__, dicom_commands
 from Speckle2SelfLogic.errors import CancelledError, SettingsError, Speckle2SelfError, WeightsError
+from Speckle2SelfLogic.input_options import Region
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 models = typer.Typer(help="List, show, verify and add network weights.", no_args_is_help=True)
 app.add_typer(models, name="models")
+app.add_typer(dicom_commands.app, name="dicom")
 
 COMMANDS_GROUP = "speckle2self.commands"
 
@@ -47,6 +49,7 @@ def denoise(
     slice_axis: Annotated[str, typer.Option(help="Volumes: slices along auto, z, y or x.")] = "auto",
     strength: Annotated[float, typer.Option(help="0 (input unchanged) to 1.")] = 1.0,
     frames: Annotated[str, typer.Option(help="Only frames FIRST:END; others stay as they are.")] = ":",
+    region: Region = "",
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves the choice to torch.")] = 0,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
@@ -54,6 +57,7 @@ def denoise(
     """Despeckle a file or every image in a folder. Geometry, size and pixel type stay as they are."""
     from Speckle2SelfLogic.batch import despeckle_all, plan
     from Speckle2SelfLogic.denoiser import Denoiser, DenoiseSettings
+    from Speckle2SelfLogic.input_options import despeckle_function
     from Speckle2SelfLogic.methods import load_method
 
     settings = DenoiseSettings(strength=strength, slice_axis=slice_axis, frames=_frame_range(frames))
@@ -62,7 +66,7 @@ def denoise(
     pairs = plan(source, target, overwrite=overwrite)
     done, failed = 0, 0
     with _frame_progress(len(pairs)) as progress:
-        for result in despeckle_all(pairs, denoiser, progress):
+        for result in despeckle_all(pairs, denoiser, progress, despeckle=despeckle_function(region)):
             done, failed = done + (not result.error), failed + bool(result.error)
             if as_json:
                 typer.echo(result.as_json())

@@ -6,7 +6,6 @@ import re
 import struct
 import subprocess
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -23,7 +22,7 @@ from Speckle2SelfLogic import integrity
 from Speckle2SelfLogic.dicom_geometry import frame_count, frame_geometry
 from Speckle2SelfLogic.errors import ImageFileError, Speckle2SelfError, UnsupportedImageError
 from Speckle2SelfLogic.image import Pixels, Provenance, UltrasoundImage
-from Speckle2SelfLogic.quiet import quiet_libraries
+from Speckle2SelfLogic.quiet import quiet_dicom, quiet_libraries
 
 _PHOTOMETRIC = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
 _ULTRASOUND = ("US", "IVUS")
@@ -80,12 +79,22 @@ def read_dicom(path: Path) -> UltrasoundImage:
         )
 
 
+def is_other_object(path: Path) -> bool:
+    """Whether a DICOM file is a whole object but no image: a directory, a report, a presentation state."""
+    wanted = ["SOPClassUID", "Rows", "DirectoryRecordSequence"]
+    try:
+        with quiet_dicom():
+            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=wanted)
+            return "Rows" not in header and ("SOPClassUID" in header or "DirectoryRecordSequence" in header)
+    except Exception:  # whatever is wrong with it, reading it will say so
+        return False
+
+
 @contextmanager
 def _plain_errors(path: Path) -> Iterator[None]:
     """Say in one sentence what goes wrong, and keep pydicom's warnings on odd but readable elements to itself."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet_dicom():
             yield
     except (Speckle2SelfError, MemoryError):
         raise

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
+import re
 from pathlib import Path
 
 import pydicom
 from pydicom import DataElement, Dataset
+from pydicom.charset import python_encoding
 from pydicom.uid import (
     UID,
     ExplicitVRBigEndian,
@@ -18,6 +19,7 @@ from pydicom.uid import (
 from Speckle2SelfLogic import RESEARCH_USE, __version__
 from Speckle2SelfLogic.errors import ImageFileError
 from Speckle2SelfLogic.image import Provenance
+from Speckle2SelfLogic.quiet import quiet_dicom
 
 MANUFACTURER, PRODUCT = "Speckle2Self developers", "Speckle2Self"
 LONGEST_TEXT = 1024  # characters of a short text, DICOM PS3.5, table 6.2-1
@@ -30,14 +32,14 @@ _MAY_BE_EMPTY = (  # type 2 of the patient, study, series and equipment modules,
     *("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
     *("SeriesNumber", "Manufacturer", "InstanceNumber"),
 )
+_TIME_PATTERNS = {"DA": r"\d{8}", "TM": r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?"}  # DICOM PS3.5, table 6.2-1
 _LARGEST_PRIVATE_BYTES = 1 << 16
 _BULK = ("OB", "OW", "OF", "OD", "OL", "OV")
 
 
 def read_header(source: Path) -> Dataset:
-    """Read a DICOM file without its pixels; pydicom's remarks on odd elements, which could quote them, are not shown."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    """Read a DICOM file without its pixels; pydicom's remarks, which could quote elements, are not shown."""
+    with quiet_dicom():
         return pydicom.dcmread(source, stop_before_pixels=True)
 
 
@@ -49,9 +51,10 @@ def source_uids(source: Dataset) -> tuple[UID, UID]:
     return UID(str(sop_class)), UID(str(instance))
 
 
-def current_class(sop_class: UID) -> UID:
-    """Return the storage class that a new object of this class has today."""
-    return _RETIRED_CLASSES.get(sop_class, sop_class)
+def current_class(sop_class: UID, frames: int) -> UID:
+    """Return the storage class that a new object of this class with so many frames has today."""
+    current = _RETIRED_CLASSES.get(sop_class, sop_class)
+    return UltrasoundMultiFrameImageStorage if current == UltrasoundImageStorage and frames > 1 else current
 
 
 def missing_study(source: Dataset) -> str:
@@ -75,10 +78,33 @@ def check_new(path: Path) -> None:
 
 
 def complete_context(derived: Dataset) -> None:
-    """Leave what the source does not tell about patient and study empty, as the standard allows; guess nothing."""
+    """Leave what the source does not tell about patient and study empty, as the standard allows; guess nothing.
+
+    Dates and times in the notation of older standards (``1997.04.24``, ``14:04:38``) are written as today's; a date,
+    a time or a sex that is none is unknown, and becomes empty. A character set that does not exist is the default one,
+    as which it is read, and retired attributes without a value are left out.
+    """
+    sets = derived.get("SpecificCharacterSet", None) or ""
+    if not all(name in python_encoding for name in ([sets] if isinstance(sets, str) else sets)):
+        del derived.SpecificCharacterSet
     for keyword in _MAY_BE_EMPTY:
         if keyword not in derived:
             setattr(derived, keyword, None)
+    if "ImageOrientationPatient" not in derived and "SharedFunctionalGroupsSequence" not in derived:
+        derived.setdefault("PatientOrientation", None)
+    if "ImageLaterality" not in derived:
+        derived.setdefault("Laterality", None)
+    with quiet_dicom():
+        for element in list(derived):
+            if element.is_empty and (element.keyword == "EthnicGroup" or (element.is_retired and element.keyword)):
+                del derived[element.tag]
+            elif element.VR in _TIME_PATTERNS and not element.tag.is_private and element.VM == 1:
+                plain = re.sub(r"[.:](?=\d\d)", "", str(element.value), count=2) if element.value else ""
+                element.value = plain if re.fullmatch(_TIME_PATTERNS[element.VR], plain) else None
+        sex = str(derived.PatientSex or "").upper()
+        derived.PatientSex = {"MALE": "M", "FEMALE": "F", "OTHER": "O"}.get(
+            sex, sex if sex in ("M", "F", "O") else None
+        )
 
 
 def drop_private_bulk(dataset: Dataset) -> None:
@@ -102,13 +128,13 @@ def _is_bulk(element: DataElement, *, unknown_is_bulk: bool) -> bool:
     return isinstance(value, (bytes, str)) and len(value) > _LARGEST_PRIVATE_BYTES
 
 
-def equipment(record: Provenance) -> Dataset:
-    """Return an item of the contributing equipment sequence (DICOM PS3.3 C.12.1) that names version and model."""
+def equipment(record: Provenance, task: str) -> Dataset:
+    """Return an item of the contributing equipment sequence (DICOM PS3.3 C.12.1) that names version and models."""
     item = Dataset()
     item.PurposeOfReferenceCodeSequence = [code("109103", "Modifying Equipment")]
     item.Manufacturer, item.ManufacturerModelName, item.SoftwareVersions = MANUFACTURER, PRODUCT, __version__
     models = "; ".join(record.models) or "no trained model"
-    item.ContributionDescription = ascii_text(f"Speckle reduction. Model: {models}. {RESEARCH_USE}", LONGEST_TEXT)
+    item.ContributionDescription = ascii_text(f"{task}. Model: {models}. {RESEARCH_USE}", LONGEST_TEXT)
     return item
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import warnings
 from datetime import datetime
 from pathlib import Path
 
@@ -32,6 +31,7 @@ from Speckle2SelfLogic.dicom_geometry import frame_count
 from Speckle2SelfLogic.dicom_pixels import LARGEST_BYTES, set_pixels
 from Speckle2SelfLogic.errors import ImageFileError
 from Speckle2SelfLogic.image import UltrasoundImage
+from Speckle2SelfLogic.quiet import quiet_dicom
 
 _PIXEL_TYPES = ("uint8", "uint16", "int16")
 _LOSSY_SYNTAXES = (  # DICOM PS3.6, table A-1
@@ -82,8 +82,7 @@ def write_dicom(image: UltrasoundImage, path: Path, *, is_repeatable: bool = Fal
         If the source cannot be read any more, or has elements that cannot be written again.
     """
     source = Path(image.provenance.source)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom's remarks on odd elements that are copied as they are
+    with quiet_dicom():  # pydicom's remarks on odd elements that are copied as they are
         try:
             derived = pydicom.dcmread(source, stop_before_pixels=True)
             _describe_derivation(image, derived)
@@ -93,7 +92,7 @@ def write_dicom(image: UltrasoundImage, path: Path, *, is_repeatable: bool = Fal
         except (OSError, MemoryError):
             raise
         except Exception as error:  # pydicom raises many kinds for elements that it cannot write again
-            message = f"'{path.name}' could not be derived from '{source}': {type(error).__name__} in one of its elements."
+            message = f"'{path.name}' could not be derived from '{source}': an element is invalid."
             raise ImageFileError(message) from error
 
 
@@ -115,8 +114,8 @@ def _frame_refusal(image: UltrasoundImage, header: Dataset) -> str:
         return ""
     if crop is not None:
         return "cannot yet hold a part of frames whose places the source lists; write NRRD instead"
-    if count != frame_count(header):
-        return f"needs all {frame_count(header)} frames, whose places the source lists, but these are {count}; write NRRD"
+    if count != (known := frame_count(header)):
+        return f"needs all {known} frames, whose places the source lists, but these are {count}; write NRRD"
     return ""
 
 
@@ -128,10 +127,11 @@ def _describe_derivation(image: UltrasoundImage, derived: Dataset) -> None:
     was_lossy = meta.TransferSyntaxUID in _LOSSY_SYNTAXES
     drop_private_bulk(derived)
     complete_context(derived)
-    derived.SOPClassUID = current_class(reference.ReferencedSOPClassUID)
+    derived.SOPClassUID = current_class(reference.ReferencedSOPClassUID, frame_count(derived))
     derived.ImageType = ["DERIVED", "SECONDARY", *list(derived.get("ImageType", None) or [])[2:]]
     derived.SourceImageSequence = [reference]
-    derived.ContributingEquipmentSequence = [*derived.get("ContributingEquipmentSequence", []), equipment(record)]
+    ours = equipment(record, "Speckle reduction")
+    derived.ContributingEquipmentSequence = [*derived.get("ContributingEquipmentSequence", []), ours]
     derived.DerivationDescription = ascii_text(f"{PRODUCT} {__version__}: {history}. {RESEARCH_USE}", LONGEST_TEXT)
     if record.history:
         derived.DerivationCodeSequence = [code("113087", "Smoothing")]
@@ -142,7 +142,7 @@ def _describe_derivation(image: UltrasoundImage, derived: Dataset) -> None:
 
 
 def _identify(image: UltrasoundImage, derived: Dataset, *, is_repeatable: bool) -> None:
-    """Give the derived object its own identifiers and time, or in a repeatable file those that follow from its content."""
+    """Give the derived object identifiers and a time; in a repeatable file they follow from its content."""
     record, meta = image.provenance, derived.file_meta
     steps = ("; ".join(record.history), *record.models)
     derived.SeriesInstanceUID = repeatable_uid("series", str(derived.get("SeriesInstanceUID", "")), *steps)
@@ -151,7 +151,7 @@ def _identify(image: UltrasoundImage, derived: Dataset, *, is_repeatable: bool) 
     derived.InstanceCreationDate, derived.InstanceCreationTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
     if is_repeatable:
         source = derived.SourceImageSequence[0].ReferencedSOPInstanceUID
-        checksum = hashlib.sha256(np.ascontiguousarray(image.pixels)).hexdigest()
+        checksum = hashlib.sha256(np.ascontiguousarray(image.pixels).data).hexdigest()
         contents = (str(image.pixels.shape), image.pixels.dtype.name, checksum)
         derived.SOPInstanceUID = repeatable_uid(str(source), *steps, *contents)
         del derived.InstanceCreationDate, derived.InstanceCreationTime

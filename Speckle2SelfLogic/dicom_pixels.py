@@ -8,7 +8,7 @@ import math
 import numpy as np
 from pydicom import Dataset
 from pydicom.tag import Tag
-from pydicom.uid import UltrasoundMultiFrameImageStorage
+from pydicom.uid import UltrasoundImageStorage, UltrasoundMultiFrameImageStorage
 
 from Speckle2SelfLogic.dicom_geometry import frame_count
 from Speckle2SelfLogic.image import Crop, Pixels, UltrasoundImage
@@ -71,6 +71,8 @@ def _set_frames(image: UltrasoundImage, derived: Dataset) -> None:
         derived.NumberOfFrames = frames
         if had_times:
             derived.FrameTime = round(image.spacing_mm[image.geometry_dimension - 1], 6)
+    if derived.SOPClassUID == UltrasoundImageStorage and frames == 1:  # the class has no such attribute
+        _remove(derived, "NumberOfFrames")
     if derived.SOPClassUID != UltrasoundMultiFrameImageStorage:
         return
     derived.NumberOfFrames = frames
@@ -86,19 +88,18 @@ def _set_frames(image: UltrasoundImage, derived: Dataset) -> None:
 
 
 def _crop_regions(derived: Dataset, crop: Crop) -> None:
-    """Keep the ultrasound regions that lie in a part of the frame, counted from its corner (PS3.3 C.8.5.5)."""
-    kept = []
-    for region in derived.get("SequenceOfUltrasoundRegions", None) or ():
-        left, right = region.RegionLocationMinX0 - crop.first_column, region.RegionLocationMaxX1 - crop.first_column
-        top, bottom = region.RegionLocationMinY0 - crop.first_row, region.RegionLocationMaxY1 - crop.first_row
-        if min(left, top) < 0 or left >= crop.columns or top >= crop.rows:
-            continue
-        if right > crop.columns or bottom > crop.rows:
-            continue
-        region.RegionLocationMinX0, region.RegionLocationMinY0 = left, top
-        region.RegionLocationMaxX1, region.RegionLocationMaxY1 = min(right, crop.columns - 1), min(bottom, crop.rows - 1)
-        kept.append(region)
-    derived.SequenceOfUltrasoundRegions = kept
+    """Keep the ultrasound region that the frames were cropped to, which now fills them (PS3.3 C.8.5.5)."""
+    corner = (crop.first_row, crop.first_column)
+    regions = derived.get("SequenceOfUltrasoundRegions", None) or ()
+    kept = [region for region in regions if (region.RegionLocationMinY0, region.RegionLocationMinX0) == corner]
+    for region in kept:
+        region.RegionLocationMinX0 = region.RegionLocationMinY0 = 0
+        region.RegionLocationMaxX1 = min(region.RegionLocationMaxX1 - crop.first_column, crop.columns - 1)
+        region.RegionLocationMaxY1 = min(region.RegionLocationMaxY1 - crop.first_row, crop.rows - 1)
+    fitting = (crop.rows - 1, crop.columns - 1)
+    derived.SequenceOfUltrasoundRegions = [
+        region for region in kept if (region.RegionLocationMaxY1, region.RegionLocationMaxX1) == fitting
+    ][:1]
 
 
 def _remove_overlays(derived: Dataset, *, all_of_them: bool) -> None:

@@ -6,7 +6,6 @@ own. Only within one region do pixels have one size in millimetres (DICOM PS3.3 
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from Speckle2SelfLogic.dicom_geometry import COLOUR_FLOW, FORMAT_2D, TISSUE, reg
 from Speckle2SelfLogic.errors import SettingsError, UnsupportedImageError
 from Speckle2SelfLogic.image import Crop, UltrasoundImage
 from Speckle2SelfLogic.plain_errors import one_sentence
+from Speckle2SelfLogic.quiet import quiet_dicom
 
 _CONTENTS = {  # Region Data Type, DICOM PS3.3 C.8.5.5.1.1
     0: "nothing",
@@ -78,15 +78,16 @@ def read_region(path: Path, choice: str) -> UltrasoundImage:
     """
     with one_sentence(path, "cannot be read"):
         if not integrity.is_dicom(path):
-            message = f"'{path}' is not a DICOM file, so it has no ultrasound regions to choose from; leave the choice out."
+            message = (
+                f"'{path}' is not a DICOM file, so it has no ultrasound regions; leave the choice of a region out."
+            )
             raise UnsupportedImageError(message)
         region = _chosen(path, screen_regions(path), choice)
         return _cropped(read_dicom(path), _header(path), region)
 
 
 def _header(path: Path) -> Dataset:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet_dicom():
         return pydicom.dcmread(path, stop_before_pixels=True, force=False)
 
 
@@ -123,7 +124,8 @@ def _chosen(path: Path, regions: tuple[ScreenRegion, ...], choice: str) -> Scree
 def _cropped(image: UltrasoundImage, dataset: Dataset, region: ScreenRegion) -> UltrasoundImage:
     row, column, rows, columns = region.crop
     leading = (slice(None),) * len(image.frame_axes_first)
-    pixels = np.ascontiguousarray(image.pixels[(*leading, slice(row, row + rows), slice(column, column + columns))])
+    inside = (*leading, slice(row, row + rows), slice(column, column + columns))
+    pixels = np.ascontiguousarray(image.pixels[inside])
     x_mm, y_mm, calibration = region_pixel_size(dataset.SequenceOfUltrasoundRegions[region.number - 1], dataset)
     spacing = (x_mm, y_mm, *image.spacing_mm[2:])
     cosines = np.reshape(image.direction, (len(spacing), len(spacing)))

@@ -1,12 +1,14 @@
-"""Libraries in C that print on their own, kept quiet while they read or write a file."""
+"""Libraries that print on their own, kept quiet while they read or write a file."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 
 _STANDARD_ERROR = 2
@@ -44,6 +46,22 @@ def quiet_libraries() -> Iterator[None]:
                 undo.callback(os.close, null_device)
                 os.dup2(null_device, _STANDARD_ERROR)
             yield
+
+
+@contextlib.contextmanager
+def quiet_dicom() -> Iterator[None]:
+    """Keep what pydicom and highdicom remark on elements out of warnings and logs: it quotes names too."""
+    loggers = [logging.getLogger(name) for name in ("pydicom", "highdicom")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL + 1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _copy_of_standard_error() -> int | None:
