@@ -50,7 +50,9 @@ def denoise(
     strength: Annotated[float, typer.Option(help="0 (input unchanged) to 1.")] = 1.0,
     frames: Annotated[str, typer.Option(help="Only frames FIRST:END; others stay as they are.")] = ":",
     region: Region = "",
-    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves the choice to torch.")] = 0,
+    runtime: Annotated[str, typer.Option(help="auto (the fastest here), torch, onnx or openvino.")] = "auto",
+    precision: Annotated[str, typer.Option(help="single, bf16, int8, or reduced: the fastest of these.")] = "single",
+    threads: Annotated[int, typer.Option(help="CPU threads; 0: one for each physical core.")] = 0,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -61,8 +63,9 @@ def denoise(
     from Speckle2SelfLogic.methods import load_method
 
     settings = DenoiseSettings(strength=strength, slice_axis=slice_axis, frames=_frame_range(frames))
-    _limit_threads(threads)
-    denoiser = Denoiser(load_method(model, device), settings)
+    _check_threads(threads)
+    method = load_method(model, device, runtime=runtime, precision=precision, threads=threads)
+    denoiser = Denoiser(method, settings)
     pairs = plan(source, target, overwrite=overwrite)
     done, failed = 0, 0
     with _frame_progress(len(pairs)) as progress:
@@ -279,14 +282,10 @@ def _frame_range(text: str) -> tuple[int | None, int | None]:
         raise SettingsError(message) from error
 
 
-def _limit_threads(threads: int) -> None:
+def _check_threads(threads: int) -> None:
     if threads < 0:
         message = f"The number of threads must be 0 or more, but is {threads}."
         raise SettingsError(message)
-    if threads:
-        import torch
-
-        torch.set_num_threads(threads)
 
 
 def _show_result(result: FileResult) -> None:

@@ -96,6 +96,8 @@ class DenoiseReport:
     seconds: float = 0.0
     method_seconds: float = 0.0
     """Time in the method alone, without finding the sector and restoring pixels."""
+    runtime: dict[str, Any] = field(default_factory=dict)
+    """What computed a network's answers: runtime, version, precision, threads, difference from the reference."""
     messages: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -183,10 +185,17 @@ class Denoiser:
             self._fill(frames, output_frames, context, region_frames, report, progress, is_cancelled)
         report.seconds = time.perf_counter() - started
         report.messages += getattr(self.method, "messages", [])[earlier_messages:]
-        step = f"despeckled by {self.method.title} ({self.method.name}), strength {self.settings.strength:g}"
+        report.messages += getattr(self.method, "notes", ())
+        report.runtime = getattr(self.method, "record", {})
         checksum = getattr(self.method, "sha256", "")
         model = f"{self.method.name}, SHA-256 {checksum}" if checksum else ""
-        return Despeckled(image.with_pixels(output, step, model), report)
+        return Despeckled(image.with_pixels(output, self._step(), model), report)
+
+    def _step(self) -> str:
+        """Return the line of the history: the method, and its precision if that is not single."""
+        precision = getattr(self.method, "precision", "single")
+        reduced = "" if precision == "single" else f", computed in {precision} precision"
+        return f"despeckled by {self.method.title} ({self.method.name}), strength {self.settings.strength:g}{reduced}"
 
     def _fill(
         self,

@@ -8,17 +8,31 @@ from Speckle2SelfLogic.errors import SettingsError
 from Speckle2SelfLogic.filters import FILTERS
 from Speckle2SelfLogic.model_card import ModelCard
 from Speckle2SelfLogic.plain_errors import is_file
-from Speckle2SelfLogic.runtime import FrameDespeckler, NetworkDespeckler
+from Speckle2SelfLogic.runtime import FrameDespeckler
 from Speckle2SelfLogic.weights import DEFAULT_MODEL, add_model, model_names
 
 
-def load_method(name_or_path: str = DEFAULT_MODEL, device: str = "auto") -> FrameDespeckler:
+def load_method(
+    name_or_path: str = DEFAULT_MODEL,
+    device: str = "auto",
+    *,
+    runtime: str = "auto",
+    precision: str = "single",
+    threads: int = 0,
+) -> FrameDespeckler:
     """Return a method: a classical filter by name, a model by name, or a network from a weight file.
+
+    Parameters
+    ----------
+    name_or_path
+        Filter, model or file.
+    device, runtime, precision, threads
+        Where and how a network runs, see `runtimes.despeckler.load_model`. Filters have no use for them.
 
     Raises
     ------
     SettingsError
-        If nothing has that name and there is no such file.
+        If nothing has that name and there is no such file, or device, runtime or precision cannot be had.
     WeightsError
         If weights are damaged, unsafe, or belong to another network.
     """
@@ -31,7 +45,9 @@ def load_method(name_or_path: str = DEFAULT_MODEL, device: str = "auto") -> Fram
             f"filters are {', '.join(FILTERS)}."
         )
         raise SettingsError(message)
-    return NetworkDespeckler.load(name_or_path, device)
+    from Speckle2SelfLogic.runtimes.despeckler import load_model
+
+    return load_model(name_or_path, device, runtime, precision, threads)
 
 
 def add_method(path: Path, name: str | None = None) -> ModelCard:

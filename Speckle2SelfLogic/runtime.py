@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -97,6 +97,17 @@ class NetworkDespeckler:
     messages: list[str] = field(default_factory=list)
     sha256: str = ""
     """Checksum of the file of weights, as its card says."""
+    notes: list[str] = field(default_factory=list)
+    """Why it runs on torch although another runtime was asked for."""
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What computes the answers: plain values for JSON."""
+        import torch
+
+        device = str(self.device)
+        what = {"runtime": "torch", "version": torch.__version__, "precision": "single", "device": device}
+        return {**what, "threads": torch.get_num_threads()} if device == "cpu" else what
 
     @classmethod
     def load(cls, name_or_path: str | Path, device: str = "auto") -> NetworkDespeckler:

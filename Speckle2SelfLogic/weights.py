@@ -154,20 +154,18 @@ def load_network(name_or_path: str | Path, device: str = "cpu") -> tuple[torch.n
     SettingsError
         If the device cannot be used.
     """
-    path = Path(name_or_path)
-    if isinstance(name_or_path, str) and NAME_PATTERN.fullmatch(name_or_path):
-        card = find_model(name_or_path)
-    elif path.suffix == ".json":
-        card = read_card(path)
-    elif beside := card_beside(path):
-        card = beside
-    else:
-        network, kind = network_from_file(path)
-        content = _described(path, _name_from(path), kind, {})
-        return _moved(network, device), replace(parse_card(content, path.parent, f"'{path}'"), file=path.name)
+    card = _card_at(name_or_path)
+    if card is None:
+        network, card = _bare(Path(name_or_path))
+        return _moved(network, device), card
     verify_model(card)
     network, _ = network_from_file(card.path, card.network, card.network_settings)
     return _moved(network, device), card
+
+
+def card_of(name_or_path: str | Path) -> ModelCard:
+    """Return the card that `load_network` would return; only bare weights are loaded for it. Raises what that does."""
+    return _card_at(name_or_path) or _bare(Path(name_or_path))[1]
 
 
 def add_model(
@@ -218,6 +216,21 @@ def add_model(
     card = parse_card(_described(source, name, kind, details), folder, f"The card of new model '{name}'")
     _put_in_place(source, card)
     return card
+
+
+def _card_at(name_or_path: str | Path) -> ModelCard | None:
+    """Return the card that a name or path leads to; None for bare weights."""
+    path = Path(name_or_path)
+    if isinstance(name_or_path, str) and NAME_PATTERN.fullmatch(name_or_path):
+        return find_model(name_or_path)
+    return read_card(path) if path.suffix == ".json" else card_beside(path)
+
+
+def _bare(path: Path) -> tuple[torch.nn.Module, ModelCard]:
+    """Load weights that have no card, and say what is known of them."""
+    network, kind = network_from_file(path)
+    content = _described(path, _name_from(path), kind, {})
+    return network, replace(parse_card(content, path.parent, f"'{path}'"), file=path.name)
 
 
 def _card_paths() -> dict[str, Path]:

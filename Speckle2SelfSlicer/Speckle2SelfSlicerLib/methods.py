@@ -13,7 +13,7 @@ from Speckle2SelfLogic.errors import SettingsError, WeightsError
 from Speckle2SelfLogic.filters import FILTERS
 from Speckle2SelfLogic.methods import load_method
 from Speckle2SelfLogic.plain_errors import is_file
-from Speckle2SelfLogic.runtime import FrameDespeckler, NetworkDespeckler
+from Speckle2SelfLogic.runtime import FrameDespeckler
 from Speckle2SelfLogic.weights import DEFAULT_MODEL, find_model, list_models
 from Speckle2SelfSlicerLib.installation import reason_of, unusable
 from Speckle2SelfSlicerLib.request import DespeckleRequest, MethodRequest
@@ -106,13 +106,15 @@ def record(
     report: DenoiseReport, request: DespeckleRequest, method: FrameDespeckler, unit: str = "slice"
 ) -> dict[str, str]:
     """Return what the output should say about its making, as node attributes; see `summary` for the unit."""
-    is_network = isinstance(method, NetworkDespeckler)
+    how_computed = report.runtime
     region = request.region.GetName() if request.region is not None else ""
     return {
         METHOD_ATTRIBUTE: report.method,
         "Speckle2Self.MethodTitle": method.title,
-        "Speckle2Self.ModelSHA256": method.sha256 if is_network else "",
-        "Speckle2Self.Device": str(method.device) if is_network else "cpu",
+        "Speckle2Self.ModelSHA256": getattr(method, "sha256", ""),
+        "Speckle2Self.Device": str(getattr(method, "device", "cpu")),
+        "Speckle2Self.Runtime": " ".join(str(how_computed.get(key, "")) for key in ("runtime", "version")).strip(),
+        "Speckle2Self.Precision": str(how_computed.get("precision", "")),
         "Speckle2Self.Parameters": _parameters(method),
         "Speckle2Self.Strength": f"{report.strength:g}",
         "Speckle2Self.SliceAxis": request.axis,

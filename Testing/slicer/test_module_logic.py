@@ -250,7 +250,8 @@ def test_a_damaged_card_of_the_user_does_not_take_the_methods_away(tmp_path, mon
     assert "mine.json" in caplog.text
 
 
-def test_without_torch_a_network_is_refused_with_the_way_out(a_logic, a_volume, monkeypatch):
+def test_without_torch_a_network_is_refused_with_the_way_out(a_logic, a_volume, monkeypatch, tmp_path):
+    monkeypatch.setenv("SPECKLE2SELF_CACHE", str(tmp_path))  # with a prepared graph another runtime would do
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(SettingsError, match=r"needs PyTorch.*extension 'PyTorch'.*'median'"):
         a_logic.process(a_volume)
