@@ -89,12 +89,13 @@ def despeckle_file(
     is_cancelled: Callable[[], bool] | None = None,
     *,
     read: Callable[[Path], UltrasoundImage] = read_image,
+    is_repeatable: bool = False,
 ) -> FileResult:
     """Read, despeckle and write one file; fills in and returns ``pair``. Raises what its steps raise."""
     image = read(pair.source)
     check_writable(image, pair.target)
     despeckled = denoiser.run(image, progress, is_cancelled)
-    pair.notes += _write_with_notes(despeckled.image, pair.target)
+    pair.notes += write_with_notes(despeckled.image, pair.target, is_repeatable=is_repeatable)
     pair.notes += image.provenance.cautions
     if not image.calibration.is_calibrated:
         pair.notes.append(f"Spacing is not calibrated: {image.calibration.reason}.")
@@ -143,7 +144,7 @@ def write_simulation(simulation: Simulation, paths: dict[str, Path]) -> list[str
     written: list[Path] = []
     try:
         for name, path in paths.items():
-            notes += _write_with_notes(images[name], path)
+            notes += write_with_notes(images[name], path)
             written.append(path)
     except BaseException:
         for path in written:
@@ -177,7 +178,7 @@ def _plan_folder(source: Path, target: Path) -> list[FileResult]:
         message = f"Input and output are the same folder '{source}'; choose another output."
         raise ImageFileError(message)
     pairs = [
-        FileResult(path, target / _writable_name(path.relative_to(source))) for path in _images_below(source, target)
+        FileResult(path, target / writable_name(path.relative_to(source))) for path in images_below(source, target)
     ]
     if not pairs:
         message = f"The folder '{source}' has no image files that can be read."
@@ -191,7 +192,8 @@ def _plan_folder(source: Path, target: Path) -> list[FileResult]:
     return pairs
 
 
-def _images_below(folder: Path, target: Path) -> Iterator[Path]:
+def images_below(folder: Path, target: Path) -> Iterator[Path]:
+    """Find the image files below a folder, in order; hidden files, and a folder of outputs in it, are left out."""
     ours = target.resolve()
     for path in sorted(folder.rglob("*")):
         is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
@@ -207,15 +209,17 @@ def _may_be_image(path: Path) -> bool:
     return not is_other_object(path)
 
 
-def _writable_name(name: Path) -> Path:
+def writable_name(name: Path) -> Path:
+    """Return the name of an output: that of its input, with another ending where the input's cannot be written."""
     suffix = image_suffix(name)
     if suffix in WRITABLE_SUFFIXES:
         return name
     return name.with_suffix(".nrrd") if suffix == ".nhdr" else name.with_name(f"{name.name}.dcm")
 
 
-def _write_with_notes(image: UltrasoundImage, path: Path) -> list[str]:
+def write_with_notes(image: UltrasoundImage, path: Path, *, is_repeatable: bool = False) -> list[str]:
+    """Write an image; returns notes on what the format could not hold. Raises what `write_image` raises."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", GeometryLossWarning)
-        write_image(image, path)
+        write_image(image, path, is_repeatable=is_repeatable)
     return [str(warning.message) for warning in caught]

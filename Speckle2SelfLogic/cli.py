@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from Speckle2SelfLogic import RESEARCH_USE, __version__, dicom_commands
+from Speckle2SelfLogic.batch_command import batch
 from Speckle2SelfLogic.errors import CancelledError, SettingsError, Speckle2SelfError, WeightsError
 from Speckle2SelfLogic.input_options import Region
 
@@ -30,6 +31,7 @@ app = typer.Typer(
 models = typer.Typer(help="List, show, verify and add network weights.", no_args_is_help=True)
 app.add_typer(models, name="models")
 app.add_typer(dicom_commands.app, name="dicom")
+app.command()(batch)
 
 COMMANDS_GROUP = "speckle2self.commands"
 

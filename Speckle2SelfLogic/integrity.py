@@ -127,6 +127,24 @@ def check_nrrd(path: Path) -> Fields:
     ImageFileError
         If it is no NRRD file, is damaged or truncated, or its data file is missing.
     """
+    fields, offset = nrrd_fields(path)
+    data_file = nrrd_data_file(fields)
+    declared = _product(path, fields.get("sizes", "")) * _NRRD_SAMPLE_BYTES.get(fields.get("type", "").lower(), 0)
+    encoding = fields.get("encoding", "").lower()
+    skip = _whole_number(path, fields.get("byte skip", fields.get("byteskip", "0")))
+    _check_inside(path, data_file, offset)
+    has_skipped_lines = fields.get("line skip", fields.get("lineskip", "0")) != "0"
+    if not is_file_list(data_file) and not has_skipped_lines:
+        least = {"raw": declared, "gzip": declared // _DEFLATE_LIMIT, "gz": declared // _DEFLATE_LIMIT}.get(encoding, 1)
+        _check_samples(path, data_file, least, 0 if data_file else offset, max(skip, 0))
+        if encoding in ("gzip", "gz") and not skip:
+            _check_gzip_end(path.parent / data_file if data_file else path, 0 if data_file else offset, declared)
+    check_memory(path, declared)
+    return fields
+
+
+def nrrd_fields(path: Path) -> tuple[Fields, int]:
+    """Return the fields of a NRRD header, lower case, and where in the file it ends; `ImageFileError` if none."""
     with path.open("rb") as stream:
         if not stream.readline(_LONGEST_LINE_BYTES).startswith(b"NRRD000"):
             raise _wrong_content(path, "NRRD")
@@ -137,19 +155,14 @@ def check_nrrd(path: Path) -> Fields:
             key, colon, value = line.partition(":")
             if not line.startswith("#") and colon:
                 fields[key.strip().lower()] = value.removeprefix("=").strip()
-        offset = stream.tell()
-    data_file = fields.get("data file", fields.get("datafile", ""))
-    declared = _product(path, fields.get("sizes", "")) * _NRRD_SAMPLE_BYTES.get(fields.get("type", "").lower(), 0)
-    encoding = fields.get("encoding", "").lower()
-    skip = _whole_number(path, fields.get("byte skip", fields.get("byteskip", "0")))
-    has_skipped_lines = fields.get("line skip", fields.get("lineskip", "0")) != "0"
-    if not _is_file_list(data_file) and not has_skipped_lines:
-        least = {"raw": declared, "gzip": declared // _DEFLATE_LIMIT, "gz": declared // _DEFLATE_LIMIT}.get(encoding, 1)
-        _check_samples(path, data_file, least, 0 if data_file else offset, max(skip, 0))
-        if encoding in ("gzip", "gz") and not skip:
-            _check_gzip_end(path.parent / data_file if data_file else path, 0 if data_file else offset, declared)
-    check_memory(path, declared)
-    return fields
+                if is_file_list(nrrd_data_file(fields)):  # file names follow
+                    break
+        return fields, stream.tell()
+
+
+def nrrd_data_file(fields: Fields) -> str:
+    """Return what a NRRD header names as its data file; empty if the data follow in the same file."""
+    return fields.get("data file", fields.get("datafile", ""))
 
 
 def check_metaimage(path: Path) -> Fields:
@@ -174,10 +187,11 @@ def check_metaimage(path: Path) -> Fields:
     is_compressed = fields.get("compresseddata", "false").lower().startswith("t")
     is_local = fields["elementdatafile"].upper() == "LOCAL"
     data_file = "" if is_local else fields["elementdatafile"]
+    _check_inside(path, data_file, offset)
     if is_compressed and "compresseddatasize" in fields:
         packed = _whole_number(path, fields["compresseddatasize"])
         _check_samples(path, data_file, packed, offset if is_local else 0, 0)
-    elif not _is_file_list(data_file) and fields.get("binarydata", "true").lower().startswith("t"):
+    elif not is_file_list(data_file) and fields.get("binarydata", "true").lower().startswith("t"):
         skip = 0 if is_local else max(_whole_number(path, fields.get("headersize", "0")), 0)
         least = declared // _DEFLATE_LIMIT if is_compressed else declared
         _check_samples(path, data_file, least, offset if is_local else 0, skip)
@@ -309,6 +323,19 @@ def _check_gzip_end(path: Path, offset: int, declared: int) -> None:
     _require(path, declared, actual)
 
 
+def _check_inside(path: Path, data_file: str, offset: int) -> None:
+    """Refuse a header that takes its pixels from outside of its folder: it could show any file that we may read."""
+    named = [data_file.split()[0]] if "%" in data_file else [data_file]
+    if data_file.upper().startswith("LIST"):
+        with path.open("rb") as stream:
+            stream.seek(offset)
+            named = [line.strip() for line in _lines(stream)]
+    for name in named:
+        if name.startswith(("/", "\\")) or ":" in name[:3] or ".." in name.replace("\\", "/").split("/"):
+            message = f"'{path}' names its data file '{name}' outside of its own folder; move the two into one folder."
+            raise ImageFileError(message)
+
+
 @contextmanager
 def _unpacking(path: Path) -> Iterator[None]:
     try:
@@ -333,7 +360,8 @@ def _lines(stream: BinaryIO) -> Iterator[str]:
         yield line.decode("utf-8", "surrogateescape").rstrip("\r\n")
 
 
-def _is_file_list(data_file: str) -> bool:
+def is_file_list(data_file: str) -> bool:
+    """Whether a header names several data files, in a list or by a pattern."""
     return data_file.upper().startswith("LIST") or "%" in data_file
 
 

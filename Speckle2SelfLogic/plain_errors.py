@@ -39,7 +39,7 @@ def one_sentence(path: str | os.PathLike[str], failure: str, byte_count: int | N
     try:
         yield
     except Speckle2SelfError as error:
-        sentence = _printable(str(error))
+        sentence = printable(str(error))
         if sentence == str(error):
             raise
         raise type(error)(sentence) from error
@@ -47,12 +47,12 @@ def one_sentence(path: str | os.PathLike[str], failure: str, byte_count: int | N
         needed = byte_count or _bytes_asked_for(error)
         purpose = f"{needed} bytes" if needed else f"its pixels (a file of {Path(path).stat().st_size} bytes)"
         message = f"'{path}' {failure}: not enough memory for {purpose}; crop the image or close other programs."
-        raise UnsupportedImageError(_printable(message)) from error
+        raise UnsupportedImageError(printable(message)) from error
     except (OSError, ValueError) as error:
         if isinstance(error, ValueError) and "\0" not in os.fspath(path):  # not about the name
             raise
         message = f"'{path}' {failure}: {integrity.reason(error)}."
-        raise ImageFileError(_printable(message)) from error
+        raise ImageFileError(printable(message)) from error
 
 
 def is_text(name: str | os.PathLike[str]) -> bool:
@@ -78,5 +78,6 @@ def _bytes_asked_for(error: MemoryError) -> int:
     return 0 if shape is None or dtype is None else math.prod(np.atleast_1d(shape).tolist()) * int(dtype.itemsize)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    r"""Return text that can be printed and stored: bytes of a file name that are no text become ``\udcff``."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\0")

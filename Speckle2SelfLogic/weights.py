@@ -293,6 +293,11 @@ def _put_in_place(source: Path, card: ModelCard) -> None:
         raise WeightsError(message) from error
 
 
+def file_checksum(path: Path) -> str:
+    """Return the SHA-256 of a file of weights. Raises `WeightsError` if it cannot be read."""
+    return _fingerprint(path)[1]
+
+
 def _fingerprint(path: Path) -> tuple[int, str]:
     """Size in bytes and SHA-256 of a file."""
     checksum, size_bytes = hashlib.sha256(), 0

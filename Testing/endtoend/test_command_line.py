@@ -286,11 +286,11 @@ def test_a_simulation_that_is_refused_leaves_nothing_half_done(run, tmp_path, op
 def test_a_simulation_that_cannot_be_written_whole_is_not_written_at_all(tmp_path, monkeypatch):
     written = []
 
-    def write_two(image, path):
+    def write_two(image, path, **options):
         if len(written) == 2:
             raise OSError(28, "No space left on device")
         written.append(path)
-        write_image(image, path)
+        write_image(image, path, **options)
 
     monkeypatch.setattr(batch, "write_image", write_two)
     with pytest.raises(OSError, match="No space left"):

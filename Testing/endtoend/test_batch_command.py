@@ -1,0 +1,130 @@
+"""`speckle2self batch` as a user runs it: processes, Ray, kills in between, and what is left then."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from Speckle2SelfLogic import RESEARCH_USE
+from Speckle2SelfLogic.archive.inline_worker import InlineWorker
+from Speckle2SelfLogic.archive.job import Method
+from Speckle2SelfLogic.archive.run import MANIFEST_NAME, Archive, run_archive
+from Testing.logic.archives import a_mixed_archive, checksums
+
+FILES = int(os.environ.get("SPECKLE2SELF_BATCH_FILES", "27"))
+"""More for a longer look: SPECKLE2SELF_BATCH_FILES=300 python -m pytest Testing/endtoend/test_batch_command.py"""
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "Speckle2SelfLogic", "batch", *map(str, arguments), "--model", "median"]
+
+
+def states(destination):
+    """The states of the items in a manifest; none while there is no manifest yet."""
+    try:
+        with sqlite3.connect(f"file:{destination / MANIFEST_NAME}?mode=ro", uri=True, timeout=20) as connection:
+            found = dict(connection.execute("SELECT name, status FROM items").fetchall())
+        connection.close()
+    except sqlite3.OperationalError:
+        return {}
+    return found
+
+
+def wait_until(is_true, process):
+    started = time.monotonic()
+    while not is_true():
+        assert process.poll() is None, "it ended too soon"
+        assert time.monotonic() - started < 120
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def an_archive(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("archive") / "in"
+    broken = a_mixed_archive(folder, FILES)
+    return folder, broken
+
+
+@pytest.fixture(scope="module")
+def undisturbed(an_archive, tmp_path_factory):
+    """Checksums of what one process makes of the archive without any disturbance."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    method = Method("median")
+    rows = list(run_archive(Archive(str(an_archive[0]), str(folder), method), lambda _: InlineWorker(method)))
+    assert sorted(row.name for row in rows if row.status == "failed") == sorted(an_archive[1])
+    assert len(rows) == FILES
+    return checksums(folder)
+
+
+def test_kills_in_between_lose_and_repeat_nothing(an_archive, undisturbed, tmp_path):
+    out, seen = tmp_path / "out", {}
+    for kill in range(1, 4):
+        share = kill * FILES // 5
+        with subprocess.Popen(command(an_archive[0], out, "--workers", "2"), stderr=subprocess.DEVNULL) as process:
+            wait_until(lambda: list(states(out).values()).count("done") >= share, process)  # noqa: B023
+            process.send_signal(signal.SIGKILL)
+        time.sleep(0.2)  # its workers end by themselves
+        done = {path: path.stat().st_mtime_ns for path in out.rglob("*") if is_output(path)}
+        assert seen.items() <= done.items()  # what was there was not made again
+        assert {undisturbed[path.relative_to(out).as_posix()] for path in done} == {
+            checksums(out)[path.relative_to(out).as_posix()] for path in done
+        }
+        seen = done
+    result = subprocess.run(command(an_archive[0], out, "--workers", "2"), capture_output=True, text=True)
+    assert result.returncode == 1  # of the broken files
+    for name in an_archive[1]:
+        assert name.rpartition("/")[2].partition(".")[0] in result.stderr
+    assert checksums(out) == undisturbed
+    after = {path: path.stat().st_mtime_ns for path in out.rglob("*") if is_output(path)}
+    assert seen.items() <= after.items()
+    assert set(states(out).values()) == {"done", "failed"}
+    again = subprocess.run(command(an_archive[0], out), capture_output=True, text=True)
+    assert f"0 done, {FILES - len(an_archive[1])} done before, {len(an_archive[1])} failed" in again.stderr
+    assert RESEARCH_USE in again.stderr
+    assert after == {path: path.stat().st_mtime_ns for path in out.rglob("*") if is_output(path)}
+
+
+def is_output(path):
+    hidden = any(part.startswith(".speckle2self") for part in path.parts)
+    return path.is_file() and not hidden and path.name != MANIFEST_NAME and "-journal" not in path.name
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for child processes in /proc")
+def test_a_killed_worker_is_replaced_and_its_file_done_by_another(an_archive, undisturbed, tmp_path):
+    out = tmp_path / "out"
+    with subprocess.Popen(command(an_archive[0], out, "--workers", "1"), stderr=subprocess.PIPE, text=True) as process:
+        wait_until(lambda: "done" in states(out).values(), process)
+        for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                os.kill(int(child), signal.SIGKILL)
+        process.communicate(timeout=120)
+    assert checksums(out) == undisturbed
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_leaves_whole_outputs_and_honest_states(an_archive, undisturbed, tmp_path, signal_number):
+    out = tmp_path / "out"
+    with subprocess.Popen(command(an_archive[0], out, "--workers", "1"), stderr=subprocess.PIPE, text=True) as process:
+        wait_until(lambda: list(states(out).values()).count("done") >= 2, process)
+        process.send_signal(signal_number)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on from there" in " ".join(errors.split())
+    assert "Traceback" not in errors
+    assert checksums(out).items() <= undisturbed.items()
+    assert set(states(out).values()) <= {"done", "failed", "waiting"}
+    assert not list(out.rglob(".speckle2self-batch-*"))
+
+
+def test_ray_gives_the_same_bytes_as_one_process(an_archive, undisturbed, tmp_path):
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    arguments = command(an_archive[0], tmp_path / "out", "--workers", "2", "--engine", "ray")
+    result = subprocess.run(arguments, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 1, result.stderr
+    assert f"{FILES - len(an_archive[1])} done, 0 done before" in result.stderr
+    assert checksums(tmp_path / "out") == undisturbed
