@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from Speckle2SelfLogic.errors import SettingsError, UnsupportedImageError
 from Speckle2SelfLogic.geometry.longitudinal import LongitudinalMeasurement, measure_longitudinal
@@ -198,6 +197,8 @@ def diameter_curve(diameters: Sequence[Measure], scale: Scale, times_s: Sequence
 
 
 def _stands_out(values: Values, least: float) -> npt.NDArray[np.bool_]:
+    from scipy import stats  # takes half a second, which nobody should wait for before it is needed
+
     found = np.zeros(values.size, bool)
     seen = np.flatnonzero(np.isfinite(values))
     if seen.size <= _HALF_WINDOW:

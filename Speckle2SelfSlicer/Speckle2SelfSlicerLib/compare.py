@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from Speckle2SelfLogic.errors import SettingsError
-from Speckle2SelfSlicerLib.derived import remove_volume
+from Speckle2SelfSlicerLib.derived import remove_displayed
 from Speckle2SelfSlicerLib.pair import NodeLink, VolumePair
 from Speckle2SelfSlicerLib.placement import Placement
 from Speckle2SelfSlicerLib.planes import AXES
@@ -197,7 +197,7 @@ class Comparison:
         self._remove_swipe()
         residual = self.residual
         if residual is not None and not self._is_residual_kept and residual.GetName() == self._residual_name:
-            remove_volume(residual)
+            remove_displayed(residual)
         self._residual, self._is_residual_kept = NodeLink(None), False
 
     def _switch_layout(self, mode: CompareMode) -> dict[str, SliceView]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import vtk
 
 if TYPE_CHECKING:
-    from slicer import vtkMRMLVolumeNode
+    from slicer import vtkMRMLDisplayableNode, vtkMRMLVolumeNode
 
 CONTENT_ATTRIBUTE = "Speckle2Self.Content"
 """Node attribute that says what such a volume, or a table of figures, holds."""
@@ -39,14 +39,14 @@ def show_pixels(volume: vtkMRMLVolumeNode, image_data: vtk.vtkImageData) -> None
     volume.Modified()
 
 
-def remove_volume(volume: vtkMRMLVolumeNode) -> None:
-    """Take a volume out of its scene with its display nodes and its subject hierarchy item, which may else stay."""
-    scene = volume.GetScene()
-    displays = [volume.GetNthDisplayNode(number) for number in range(volume.GetNumberOfDisplayNodes())]
+def remove_displayed(shown: vtkMRMLDisplayableNode) -> None:
+    """Take a node out of its scene with its display nodes and its subject hierarchy item, which may else stay."""
+    scene = shown.GetScene()
+    displays = [shown.GetNthDisplayNode(number) for number in range(shown.GetNumberOfDisplayNodes())]
     hierarchy = scene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
-    item = hierarchy.GetItemByDataNode(volume) if hierarchy is not None else 0
+    item = hierarchy.GetItemByDataNode(shown) if hierarchy is not None else 0
     if item:
         hierarchy.RemoveItem(item, False, False)  # the item alone
-    for node in (volume, *displays):
+    for node in (shown, *displays):
         if node is not None and node.GetScene() is scene:
             scene.RemoveNode(node)

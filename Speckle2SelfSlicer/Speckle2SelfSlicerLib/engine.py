@@ -14,6 +14,9 @@ from Speckle2SelfSlicerLib.preview import Preview
 from Speckle2SelfSlicerLib.quality import FiguresJob, FramePairs, figures_over_frames
 from Speckle2SelfSlicerLib.request import DespeckleRequest, MethodRequest
 from Speckle2SelfSlicerLib.run import DespeckleRun
+from Speckle2SelfSlicerLib.vessel.first_contour import ContourRequest, ContourResult, first_contour
+from Speckle2SelfSlicerLib.vessel.job import Job
+from Speckle2SelfSlicerLib.vessel.measuring import MeasureRequest, MeasureResult, measure_vessel
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLVolumeNode
@@ -73,6 +76,14 @@ class Engine:
     def measure(self, pairs: FramePairs) -> FiguresJob:
         """Return a job that takes the figures of pairs of frames."""
         return figures_over_frames(pairs, self._thread)
+
+    def measure_vessel(self, request: MeasureRequest) -> Job[MeasureResult]:
+        """Return a job that measures segments of a vessel; see `vessel.measuring`."""
+        return measure_vessel(request, self._thread)
+
+    def first_contour(self, request: ContourRequest) -> Job[ContourResult]:
+        """Return a job that makes a first contour; see `vessel.first_contour`."""
+        return first_contour(request, self._thread)
 
     def close(self) -> None:
         """End the thread once it has finished what it is busy with."""

@@ -23,6 +23,8 @@ from Speckle2SelfSlicerLib.texts import tr as _
 InputVolume = Union[vtkMRMLScalarVolumeNode, vtkMRMLVectorVolumeNode, vtkMRMLStreamingVolumeNode, None]
 OutputVolume = Union[vtkMRMLScalarVolumeNode, vtkMRMLVectorVolumeNode, None]
 Region = Union[vtkMRMLSegmentationNode, vtkMRMLMarkupsROINode, None]
+Segmentation = Union[vtkMRMLSegmentationNode, None]
+CaliperLine = Union[vtkMRMLMarkupsLineNode, None]
 ProfileLine = Union[vtkMRMLMarkupsLineNode, vtkMRMLMarkupsCurveNode, None]
 
 
@@ -51,6 +53,51 @@ class SliceAxis(enum.Enum):
         return {"auto": _("Automatic"), "z": _("K (as stored)"), "y": "J", "x": "I"}[self.value]
 
 
+class VesselImage(enum.Enum):
+    """Which image first contours and the caliper look at. Scenes hold the names, so that they must stay."""
+
+    DESPECKLED = "despeckled"
+    ORIGINAL = "original"
+
+    def label(self) -> str:
+        """Text in the panel."""
+        return {"despeckled": _("Despeckled"), "original": _("Original")}[self.value]
+
+
+class VesselView(enum.Enum):
+    """How the vessel lies in the image. Scenes hold the names, so that they must stay."""
+
+    TRANSVERSE = "transverse"
+    LONGITUDINAL = "longitudinal"
+
+    def label(self) -> str:
+        """Text in the panel."""
+        texts = {"transverse": _("Transverse (round lumen)"), "longitudinal": _("Longitudinal (along the vessel)")}
+        return texts[self.value]
+
+
+class DistalEnd(enum.Enum):
+    """Towards which side of the image the head is. Scenes hold the names, so that they must stay."""
+
+    LEFT = "left"
+    RIGHT = "right"
+
+    def label(self) -> str:
+        """Text in the panel."""
+        return {"left": _("Left"), "right": _("Right")}[self.value]
+
+
+class CaliperKind(enum.Enum):
+    """Between what a line is refined. Scenes hold the names, so that they must stay."""
+
+    LUMEN = "lumen"
+    IMT = "imt"
+
+    def label(self) -> str:
+        """Text in the panel."""
+        return {"lumen": _("Lumen diameter"), "imt": _("Intima-media thickness")}[self.value]
+
+
 @parameterNodeWrapper
 class Speckle2SelfParameters:
     """The parameters.
@@ -69,6 +116,12 @@ class Speckle2SelfParameters:
     qualityRegion, qualitySegment - what the quality figures are about; none: the frame
     tissueRegion, tissueSegment - homogeneous tissue to contrast it with; none: no contrast figures
     profileLine - line across a wall
+    vesselImage - what first contours and the caliper look at
+    vesselAllFrames - whether all frames or slices are segmented, measured and compared, or the one in view
+    vesselSegmentation, lumenSegment, wallSegment - what is measured; the wall may be "(none)"
+    vesselView, distalEnd - how the vessel lies in the image, and on which side the head is
+    caliperLine, caliperKind - line to refine, and between what
+    otherSegmentation, otherSegment - what the lumen is compared with
     """
 
     inputVolume: InputVolume
@@ -88,3 +141,14 @@ class Speckle2SelfParameters:
     tissueRegion: Region
     tissueSegment: str
     profileLine: ProfileLine
+    vesselImage: VesselImage = VesselImage.DESPECKLED
+    vesselAllFrames: bool = True
+    vesselSegmentation: Segmentation
+    lumenSegment: str
+    wallSegment: str
+    vesselView: VesselView = VesselView.TRANSVERSE
+    distalEnd: DistalEnd = DistalEnd.LEFT
+    caliperLine: CaliperLine
+    caliperKind: CaliperKind = CaliperKind.LUMEN
+    otherSegmentation: Segmentation
+    otherSegment: str

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from Speckle2SelfLogic.denoiser import Denoiser, ImageContext, Mask
 from Speckle2SelfLogic.errors import UnsupportedImageError
 from Speckle2SelfLogic.image import UltrasoundImage
-from Speckle2SelfSlicerLib.derived import remove_volume
+from Speckle2SelfSlicerLib.derived import remove_displayed
 from Speckle2SelfSlicerLib.excerpt import ARRAY_AXES, Excerpt, despeckle_excerpt
 from Speckle2SelfSlicerLib.methods import MethodStore
 from Speckle2SelfSlicerLib.planes import ijk_to_ras_from, slice_count
@@ -101,7 +101,7 @@ class Preview:
         self._waiting = self._current = self._context = self._region = self.error = None
         self.note = ""
         if self.node is not None and self.node.GetScene() is not None:
-            remove_volume(self.node)
+            remove_displayed(self.node)
         self.node = None
 
     def _start(self, question: _Question) -> None:
@@ -180,7 +180,7 @@ class Preview:
         wanted = output_class(volume)
         if self.node is not None and (self.node.GetScene() is None or self.node.GetClassName() != wanted):
             if self.node.GetScene() is not None:
-                remove_volume(self.node)
+                remove_displayed(self.node)
             self.node = None
         if self.node is None:
             scene = volume.GetScene()

@@ -11,8 +11,9 @@ import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
 from Speckle2SelfLogic.errors import SettingsError
+from Speckle2SelfSlicerLib.pair import ijk_to_ras
 from Speckle2SelfSlicerLib.texts import tr as _
-from Speckle2SelfSlicerLib.volumes import ijk_to_ras_of, why_unsupported
+from Speckle2SelfSlicerLib.volumes import why_unsupported
 
 if TYPE_CHECKING:
     from slicer import (
@@ -57,7 +58,7 @@ def why_unusable(region: vtkMRMLNode | None, segment_id: str, volume: vtkMRMLVol
     if region.GetScene() is None:
         return _("The region '{region}' is no longer in the scene; choose another one.").format(region=region.GetName())
     obstacle = _why_no_segment(region, segment_id) if region.IsA("vtkMRMLSegmentationNode") else _why_no_box(region)
-    if not obstacle and _region_from_volume(volume, region) is None:
+    if not obstacle and region_from_volume(volume, region) is None:
         obstacle = _(
             "'{region}' and '{volume}' are parted by a transform that is not linear; "
             "put both under the same transform, or harden it."
@@ -92,10 +93,10 @@ def region_mask(region: vtkMRMLNode | None, volume: vtkMRMLVolumeNode | None, se
     """
     if obstacle := why_unusable(region, segment_id, volume):
         raise SettingsError(obstacle)
-    region_from_ijk = _region_from_volume(volume, region) @ _matrix(ijk_to_ras_of(volume))
+    region_from_ijk = region_from_volume(volume, region) @ ijk_to_ras(volume)
     extent = volume.GetImageData().GetExtent()
     if region.IsA("vtkMRMLSegmentationNode"):
-        mask = _segment_mask(region, segment_id or region.GetSegmentation().GetNthSegmentID(0), region_from_ijk, extent)
+        mask = segment_mask(region, segment_id or region.GetSegmentation().GetNthSegmentID(0), region_from_ijk, extent)
     else:
         mask = _box_mask(region, region_from_ijk, extent)
     if not mask.any():
@@ -125,12 +126,12 @@ def _why_no_segment(segmentation: vtkMRMLSegmentationNode, segment_id: str) -> s
         return _("'{region}' has no segment with the ID '{wanted}'; choose one of {segments}.").format(**place)
     if not segment_id and len(ids) > 1:
         return _("'{region}' has several segments; choose one of {segments}.").format(**place)
-    if _is_empty(segments, segment_id or ids[0]):
+    if is_empty(segments, segment_id or ids[0]):
         return _("{segment} is empty; draw it first.").format(segment=_description(segmentation, segment_id))
     return ""
 
 
-def _is_empty(segments: vtkSegmentation, segment_id: str) -> bool:
+def is_empty(segments: vtkSegmentation, segment_id: str) -> bool:
     """Whether nothing was drawn yet, as far as one can tell without looking at voxels."""
     shape = segments.GetSegment(segment_id).GetRepresentation(segments.GetSourceRepresentationName())
     if shape is None:
@@ -144,7 +145,7 @@ def _why_no_box(roi: vtkMRMLMarkupsROINode) -> str:
     return _("The ROI '{region}' has no volume; draw it first.").format(region=roi.GetName())
 
 
-def _region_from_volume(volume: vtkMRMLVolumeNode, region: vtkMRMLNode) -> Matrix | None:
+def region_from_volume(volume: vtkMRMLVolumeNode, region: vtkMRMLNode) -> Matrix | None:
     """Return the matrix from a volume's own RAS to a region's own RAS, None if there is none."""
     from slicer import vtkMRMLTransformNode
 
@@ -155,9 +156,22 @@ def _region_from_volume(volume: vtkMRMLVolumeNode, region: vtkMRMLNode) -> Matri
     return _matrix(matrix) if is_linear else None
 
 
-def _segment_mask(
+def segment_mask(
     segmentation: vtkMRMLSegmentationNode, segment_id: str, region_from_ijk: Matrix, extent: tuple[int, ...]
 ) -> Mask:
+    """Return which voxels (Z, Y, X) of a grid lie in a segment; see `region_mask`.
+
+    Parameters
+    ----------
+    segmentation
+        It may lie outside of the user's scene, as the frames of a sequence do.
+    segment_id
+        Of a segment that is not empty.
+    region_from_ijk
+        Matrix (4, 4) from the grid's voxel indices to the segmentation's own RAS.
+    extent
+        First and last voxel index along I, J and K.
+    """
     from slicer import vtkOrientedImageData, vtkSegmentation, vtkSegmentationConverter
 
     grid = vtkOrientedImageData()

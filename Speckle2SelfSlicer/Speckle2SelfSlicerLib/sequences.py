@@ -86,7 +86,7 @@ def cine_of(volume: vtkMRMLVolumeNode | None) -> Cine | None:
     scene = None if volume is None else volume.GetScene()
     if scene is None:
         return None
-    for browser in _browsers(scene):
+    for browser in browsers(scene):
         sequence = browser.GetSequenceNode(volume)
         if sequence is not None:
             return Cine(sequence, browser, volume)
@@ -101,7 +101,7 @@ def cine_of_sequence(sequence: vtkMRMLSequenceNode) -> Cine:
     SettingsError
         If no browser plays the sequence, or it does not hold volumes.
     """
-    for browser in _browsers(sequence.GetScene()):
+    for browser in browsers(sequence.GetScene()):
         proxy = browser.GetProxyNode(sequence)
         if proxy is not None and proxy.IsA("vtkMRMLVolumeNode"):
             return Cine(sequence, browser, proxy)
@@ -214,7 +214,7 @@ def write_cine(
     earlier = check_cine_output(cine, output)
     source, name = cine.sequence, result_name(cine.proxy)
     results = slicer.vtkMRMLSequenceNode()
-    _index_like(source, results)  # before there are frames: text and close numbers are no different numbers otherwise
+    index_like(source, results)  # before there are frames: text and close numbers are no different numbers otherwise
     for number in range(len(image.pixels)):
         original = cine.frame(number)
         if cine.frame_count != len(image.pixels) or _differs(original, image.pixels[number]):
@@ -243,7 +243,7 @@ def _added(results: vtkMRMLSequenceNode, cine: Cine, attributes: Mapping[str, st
     results.SetAndObserveStorageNodeID(storage.GetID())
     place_beside(results, source)
     cine.browser.AddSynchronizedSequenceNodeID(results.GetID())
-    _update_proxies(cine.browser)
+    update_proxies(cine.browser)
     proxy = cine.browser.GetProxyNode(results)
     cine.browser.SetOverwriteProxyName(results, False)
     cine.browser.SetSaveChanges(results, False)
@@ -268,11 +268,11 @@ def _replaced(results: vtkMRMLSequenceNode, earlier: Cine, attributes: Mapping[s
     sequence.EndModify(was_modifying)
     _set_attributes(earlier.sequence, attributes)
     _set_attributes(earlier.proxy, attributes)
-    _update_proxies(earlier.browser)
+    update_proxies(earlier.browser)
     return earlier.proxy
 
 
-def _index_like(source: vtkMRMLSequenceNode, sequence: vtkMRMLSequenceNode) -> None:
+def index_like(source: vtkMRMLSequenceNode, sequence: vtkMRMLSequenceNode) -> None:
     """Let a sequence count its frames as another one does."""
     sequence.SetIndexName(source.GetIndexName())
     sequence.SetIndexUnit(source.GetIndexUnit())
@@ -288,7 +288,7 @@ def _differs(original: vtkMRMLVolumeNode | None, pixels: Pixels) -> bool:
     return voxels.shape != pixels.shape or voxels.dtype != pixels.dtype
 
 
-def _update_proxies(browser: vtkMRMLSequenceBrowserNode) -> None:
+def update_proxies(browser: vtkMRMLSequenceBrowserNode) -> None:
     """Let the proxies of a browser show its current frame. The application does so too, when it handles the event."""
     import slicer
 
@@ -296,7 +296,7 @@ def _update_proxies(browser: vtkMRMLSequenceBrowserNode) -> None:
     logic.UpdateProxyNodesFromSequences(browser)
 
 
-def _browsers(scene: vtkMRMLScene) -> Iterator[vtkMRMLSequenceBrowserNode]:
+def browsers(scene: vtkMRMLScene) -> Iterator[vtkMRMLSequenceBrowserNode]:
     for number in range(scene.GetNumberOfNodesByClass("vtkMRMLSequenceBrowserNode")):
         yield scene.GetNthNodeByClass(number, "vtkMRMLSequenceBrowserNode")
 

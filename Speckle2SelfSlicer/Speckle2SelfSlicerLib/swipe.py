@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from Speckle2SelfSlicerLib.derived import CONTENT_ATTRIBUTE, image_like, remove_volume, show_pixels
+from Speckle2SelfSlicerLib.derived import CONTENT_ATTRIBUTE, image_like, remove_displayed, show_pixels
 from Speckle2SelfSlicerLib.pair import NodeLink, VolumePair, check_same_voxels
 from Speckle2SelfSlicerLib.planes import AXES
 from Speckle2SelfSlicerLib.volumes import output_class, show_alike, voxels_of
@@ -83,7 +83,7 @@ class Swipe:
     def remove(self) -> None:
         """Take the hidden volume out of the scene."""
         if self.volume is not None:
-            remove_volume(self.volume)
+            remove_displayed(self.volume)
 
     def _column_count(self, volume: vtkMRMLVolumeNode) -> int:
         return int(voxels_of(volume.GetImageData()).shape[self._array_axis])

@@ -21,6 +21,7 @@ from Speckle2SelfSlicerLib.panel.method_section import MethodSection
 from Speckle2SelfSlicerLib.panel.preview_section import PreviewSection
 from Speckle2SelfSlicerLib.panel.quality_section import QualitySection
 from Speckle2SelfSlicerLib.panel.run_section import RunSection
+from Speckle2SelfSlicerLib.panel.vessel_section import VesselSection
 from Speckle2SelfSlicerLib.panel.widget_binding import WidgetBinding
 from Speckle2SelfSlicerLib.parameters import Speckle2SelfParameters
 from Speckle2SelfSlicerLib.request import DespeckleRequest, MethodRequest
@@ -28,7 +29,9 @@ from Speckle2SelfSlicerLib.results import is_of_frame_shown, results_of, suggest
 from Speckle2SelfSlicerLib.status import StatusLog, explain
 from Speckle2SelfSlicerLib.volumes import why_unsupported
 
-OPTIONAL_NODES = ("outputVolume", "region", "qualityRegion", "tissueRegion", "profileLine")
+WATCHED_NODES = ("region", "qualityRegion", "tissueRegion", "vesselSegmentation", "otherSegmentation", "caliperLine")
+"""Parameters whose nodes are drawn after they were chosen."""
+OPTIONAL_NODES = ("outputVolume", "profileLine", *WATCHED_NODES)
 IDLE_MS = 10
 """Pause between two ticks while there is nothing to wait for."""
 WAITED_S = 0.005
@@ -67,6 +70,7 @@ class Panel(VTKObservationMixin):
         self.compare = CompareSection(self)
         self.quality = QualitySection(self)
         self.continuation = ContinueSection(self)
+        self.vessel = VesselSection(self)
         self.live = LiveSection(self)
         self.run = RunSection(self)
         self._sections = (
@@ -76,6 +80,7 @@ class Panel(VTKObservationMixin):
             self.compare,
             self.quality,
             self.continuation,
+            self.vessel,
             self.live,
             self.run,
         )
@@ -91,7 +96,7 @@ class Panel(VTKObservationMixin):
         self.addObserver(scene, scene.NodeAddedEvent, self._on_nodes_changed)
         self.addObserver(scene, scene.NodeRemovedEvent, self._on_nodes_changed)
         self.addObserver(scene, scene.EndBatchProcessEvent, self._on_nodes_changed)
-        for label in (ui.messageLabel, ui.qualityInfoLabel, ui.profileInfoLabel, ui.liveInfoLabel):
+        for label in (ui.messageLabel, ui.qualityInfoLabel, ui.profileInfoLabel, ui.vesselInfoLabel, ui.liveInfoLabel):
             set_text(label, "")
         self.bind(logic.getParameterNode())
 
@@ -246,7 +251,7 @@ class Panel(VTKObservationMixin):
 
     def _watch_regions(self) -> None:
         """Take up that a region is drawn after it was chosen."""
-        names = () if self.parameters is None else ("region", "qualityRegion", "tissueRegion")
+        names = () if self.parameters is None else WATCHED_NODES
         chosen = (getattr(self.parameters, name) for name in names)
         regions = list(dict.fromkeys(node for node in chosen if node is not None))
         if regions == self._regions:
@@ -275,6 +280,7 @@ class Panel(VTKObservationMixin):
         self.compare.follow()
         self._refresh_soon()
         self.continuation.follow()
+        self.vessel.follow()
         self.preview.ask()
 
     def _on_nodes_changed(self, _caller: vtk.vtkObject, _event: str) -> None:
