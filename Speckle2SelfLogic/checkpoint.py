@@ -14,7 +14,9 @@ from Speckle2SelfLogic.errors import Speckle2SelfError, WeightsError
 if TYPE_CHECKING:
     import torch
 
-NETWORKS = ("despeckler", "reference")
+NETWORKS = ("despeckler", "reference", "segmenter")
+SEGMENTATION_NETWORKS = ("segmenter",)
+"""Those of `NETWORKS` whose answer is classes, not a frame."""
 LARGEST_FILE_BYTES = 256 * 2**20
 """Four times what the larger network needs in double precision."""
 
@@ -167,8 +169,10 @@ def _foreign_format(start: bytes) -> str:
 def _build(network: str, settings: Mapping[str, Any]) -> torch.nn.Module:
     from Speckle2SelfLogic.networks.despeckler import Despeckler
     from Speckle2SelfLogic.networks.reference import ReferenceNetwork
+    from Speckle2SelfLogic.networks.segmenter import Segmenter
 
-    graph: type[torch.nn.Module] = {"despeckler": Despeckler, "reference": ReferenceNetwork}[network]
+    graphs = {"despeckler": Despeckler, "reference": ReferenceNetwork, "segmenter": Segmenter}
+    graph: type[torch.nn.Module] = graphs[network]
     arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
     try:
         return graph(**arguments)

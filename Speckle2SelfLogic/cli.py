@@ -16,6 +16,7 @@ from Speckle2SelfLogic import RESEARCH_USE, __version__, dicom_commands
 from Speckle2SelfLogic.batch_command import batch
 from Speckle2SelfLogic.errors import CancelledError, SettingsError, Speckle2SelfError, WeightsError
 from Speckle2SelfLogic.input_options import Region
+from Speckle2SelfLogic.segment_command import segment
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,6 +33,7 @@ models = typer.Typer(help="List, show, verify and add network weights.", no_args
 app.add_typer(models, name="models")
 app.add_typer(dicom_commands.app, name="dicom")
 app.command()(batch)
+app.command()(segment)
 
 COMMANDS_GROUP = "speckle2self.commands"
 
@@ -163,7 +165,7 @@ def list_models(as_json: AsJson = False) -> None:
 
     table = Table("name", "title", "network", "size", "licence")
     damaged = []
-    for model in model_names():
+    for model in model_names(None):
         try:
             card = find_model(model)
         except WeightsError as error:
@@ -193,7 +195,7 @@ def verify(name: Annotated[str | None, typer.Argument(help="Model; left out: all
     from Speckle2SelfLogic.weights import find_model, verify_model
     from Speckle2SelfLogic.weights import list_models as cards
 
-    for card in [find_model(name)] if name else cards():
+    for card in [find_model(name)] if name else cards(None):
         verify_model(card)
         typer.echo(f"{card.name}: the file matches its card")
 

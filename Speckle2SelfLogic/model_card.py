@@ -7,7 +7,7 @@ field required, no others allowed:
 ``schema``             the string above
 ``name``               lower-case letters, digits, ``-`` and ``_``; also the name of the JSON file
 ``title``              one line for lists
-``network``            ``"despeckler"`` or ``"reference"``
+``network``            ``"despeckler"``, ``"reference"`` or ``"segmenter"``
 ``network_settings``   keyword arguments of the network's class: numbers from 0 to 1024, or lists of them
 ``file``               name of the weights beside the card: a plain state dict written by ``torch.save``
 ``sha256``, ``bytes``  checksum (64 hexadecimal digits) and size of that file

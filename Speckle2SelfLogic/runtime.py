@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from Speckle2SelfLogic.errors import SettingsError
+from Speckle2SelfLogic.errors import SettingsError, WeightsError
 
 if TYPE_CHECKING:
     import torch
@@ -111,11 +111,21 @@ class NetworkDespeckler:
 
     @classmethod
     def load(cls, name_or_path: str | Path, device: str = "auto") -> NetworkDespeckler:
-        """Load a named model or a weight file (see `weights.load_network`)."""
+        """Load a named model or a weight file (see `weights.load_network`).
+
+        Raises
+        ------
+        WeightsError
+            As `weights.load_network`, and if the network segments instead of despeckling.
+        """
+        from Speckle2SelfLogic.checkpoint import SEGMENTATION_NETWORKS
         from Speckle2SelfLogic.weights import load_network
 
         chosen = choose_device(device)
         network, card = load_network(name_or_path, device=str(chosen))
+        if card.network in SEGMENTATION_NETWORKS:
+            message = f"'{name_or_path}' is a model that segments, not one that despeckles; use it with 'segment'."
+            raise WeightsError(message)
         return cls(network, card.name, card.title, card.citation, chosen, sha256=card.sha256)
 
     def despeckle(self, frames_nyx: Float32) -> Float32:

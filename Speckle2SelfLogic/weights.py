@@ -2,7 +2,8 @@
 
 A model is two files in one folder: a card ``<name>.json`` (schema: see `Speckle2SelfLogic.model_card`) and the weights
 that it names, a plain state dict (reading: see `Speckle2SelfLogic.checkpoint`). Built-in models lie in
-``Speckle2SelfLogic/models``, the user's own in the folder that `user_models_folder` returns.
+``Speckle2SelfLogic/models``, the user's own in the folder that `user_models_folder` returns; models that segment lie in
+a folder ``segmenters`` below these, so that nobody is offered them for despeckling.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from Speckle2SelfLogic.checkpoint import network_from_file
+from Speckle2SelfLogic.checkpoint import SEGMENTATION_NETWORKS, network_from_file
 from Speckle2SelfLogic.errors import SettingsError, WeightsError
 from Speckle2SelfLogic.model_card import NAME_PATTERN, SCHEMA, ModelCard, parse_card, read_card
 
@@ -26,7 +27,11 @@ if TYPE_CHECKING:
     import torch
 
 DEFAULT_MODEL = "speckle2self-small"
+DEFAULT_SEGMENTER = "carotid-segmenter"
 MODELS_VARIABLE = "SPECKLE2SELF_MODELS"
+
+Purpose = Literal["despeckling", "segmentation"]
+_SUBFOLDERS: Mapping[Purpose, str] = {"despeckling": "", "segmentation": "segmenters"}
 
 _UNKNOWN_DETAILS: Mapping[str, Any] = {
     "network_settings": {},
@@ -40,6 +45,7 @@ _UNKNOWN_DETAILS: Mapping[str, Any] = {
 }
 _CITATIONS: Mapping[str, str] = {
     "despeckler": "not stated",
+    "segmenter": "not stated",
     "reference": "X. Li, N. Navab, Z. Jiang: Speckle2Self: Self-Supervised Ultrasound Speckle Reduction Without Clean "
     "Data. Medical Image Analysis, 2025, 103755. arXiv:2507.06828",
 }
@@ -76,13 +82,13 @@ def card_beside(weights: Path) -> ModelCard | None:
     return card if card is not None and card.file == weights.name else None
 
 
-def model_names() -> tuple[str, ...]:
-    """Return the names of all models without reading their cards, so that a damaged card stops nothing else."""
-    return tuple(_card_paths())
+def model_names(purpose: Purpose | None = "despeckling") -> tuple[str, ...]:
+    """Return the names of models for one purpose (None: all), without reading cards: a damaged one stops nothing."""
+    return tuple(_card_paths(purpose))
 
 
-def list_models() -> tuple[ModelCard, ...]:
-    """Return the cards of all models: the built-in ones by name, then the user's by name.
+def list_models(purpose: Purpose | None = "despeckling") -> tuple[ModelCard, ...]:
+    """Return the cards of all models for one purpose (None: all): the built-in ones by name, then the user's by name.
 
     A user's model with the name of a built-in one is left out, because that name always means the built-in model.
 
@@ -91,7 +97,7 @@ def list_models() -> tuple[ModelCard, ...]:
     WeightsError
         If a card is damaged; the message names it.
     """
-    return tuple(read_card(path) for path in _card_paths().values())
+    return tuple(read_card(path) for path in _card_paths(purpose).values())
 
 
 def find_model(name: str) -> ModelCard:
@@ -189,7 +195,7 @@ def add_model(
         Fields of the card: ``title``, ``network_settings``, ``version``, ``licence``, ``training_data``, ``recipe``,
         ``metrics``, ``intended_use``, ``known_failures``, ``citation``. What is left out is "not stated" or empty.
     folder
-        Folder of models. Left out: `user_models_folder`.
+        Folder of models. Left out: `user_models_folder`, or the folder for segmenters below it.
 
     Returns
     -------
@@ -202,17 +208,21 @@ def add_model(
         If the weights are damaged, unsafe or of another network, a field is not as the schema says, the name is taken,
         or the files cannot be written.
     """
-    source, folder = Path(source), folder or user_models_folder()
+    source = Path(source)
     given = read_card(source) if source.suffix == ".json" else card_beside(source)
     if given is not None and details is None:
         verify_model(given)
         source, details = given.path, _details_of(given)
-    name = name or _name_from(source)
-    if name in _card_paths() or (folder / f"{name}.json").exists():
+    name, details = name or _name_from(source), dict(details or {})
+    if name in _card_paths():
         message = f"There is a model named '{name}' already; choose another name."
         raise WeightsError(message)
-    details = dict(details or {})
     _, kind = network_from_file(source, settings=details.get("network_settings"))
+    purpose: Purpose = "segmentation" if kind in SEGMENTATION_NETWORKS else "despeckling"
+    folder = folder or user_models_folder() / _SUBFOLDERS[purpose]
+    if (folder / f"{name}.json").exists():
+        message = f"There is a model named '{name}' already; choose another name."
+        raise WeightsError(message)
     card = parse_card(_described(source, name, kind, details), folder, f"The card of new model '{name}'")
     _put_in_place(source, card)
     return card
@@ -233,12 +243,13 @@ def _bare(path: Path) -> tuple[torch.nn.Module, ModelCard]:
     return network, replace(parse_card(content, path.parent, f"'{path}'"), file=path.name)
 
 
-def _card_paths() -> dict[str, Path]:
+def _card_paths(purpose: Purpose | None = None) -> dict[str, Path]:
     """Cards by model name, in the order of `list_models`."""
     paths: dict[str, Path] = {}
-    for folder in (builtin_models_folder(), user_models_folder()):
-        for path in sorted(folder.glob("*.json")):
-            paths.setdefault(path.stem, path)
+    for subfolder in _SUBFOLDERS.values() if purpose is None else (_SUBFOLDERS[purpose],):
+        for folder in (builtin_models_folder(), user_models_folder()):
+            for path in sorted((folder / subfolder).glob("*.json")):
+                paths.setdefault(path.stem, path)
     return paths
 
 

@@ -90,7 +90,7 @@ def export_run(
     details = {"title": name, "version": __version__, "network_settings": settings} | details
     details["recipe"] = recipe | dict(details.get("recipe", {}))
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as scratch, _set_aside(folder, name, Path(scratch)):
+    with tempfile.TemporaryDirectory(dir=folder) as scratch, set_aside(folder, name, Path(scratch)):
         weights = Path(scratch) / f"{name}-new.pt"
         stored = {key: (value.half() if half else value.float()).contiguous() for key, value in kept.items()}
         torch.save(stored, weights)
@@ -163,7 +163,7 @@ def held_out_metrics(network: nn.Module, pairs: int = HELD_OUT_PAIRS, size_px: i
 
 
 @contextmanager
-def _set_aside(folder: Path, name: str, scratch: Path) -> Iterator[None]:
+def set_aside(folder: Path, name: str, scratch: Path) -> Iterator[None]:
     """Keep the older version of a model until the new one is in place; put it back if that fails."""
     older = [path for path in (folder / f"{name}.json", folder / f"{name}.pt") if path.exists()]
     for path in older:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 HISTORY = "history.csv"
-_COLUMNS = ("epoch", "step", "loss", "learning_rate", "psnr_db", "ssim", "objective", "seconds")
+_COLUMNS = ("epoch", "step", "loss", "learning_rate", "psnr_db", "ssim", "objective", "dice", "seconds")
 
 
 class ShowProgress:
@@ -118,6 +118,7 @@ def validate_first(validator: Any, rank: int = 0, console: Console | None = None
 def spelled(figures: Mapping[str, Any]) -> list[str]:
     """Return figures of a validation as they are shown."""
     formats = {"psnr_db": "PSNR {:.2f} dB", "ssim": "SSIM {:.3f}", "objective": "objective {:.4f}"}
+    formats["dice"] = "Dice {:.3f}"
     return [text.format(figures[name]) for name, text in formats.items() if name in figures]
 
 

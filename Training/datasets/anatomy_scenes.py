@@ -40,7 +40,7 @@ def carotid_longitudinal_scene(shape_yx: tuple[int, int], rng: Rng) -> Scene:
     centre_y, tilt = float(rng.uniform(0.42, 0.62)) * height, float(rng.uniform(-0.12, 0.12))
     add_longitudinal_vessel(scene, rng, centre_y, radius, tilt, vessel_look(rng, height))
     if rng.random() < 1 / 3:
-        _add_plaque(scene, rng, radius)
+        add_plaque(scene, rng, radius)
     add_tissue_glints(scene, rng)
     return scene
 
@@ -130,7 +130,7 @@ def add_tissue_glints(scene: Scene, rng: Rng) -> None:
     scene.specular_db[scene.lumen] = in_lumen
 
 
-def _add_plaque(scene: Scene, rng: Rng, radius_px: float) -> None:
+def add_plaque(scene: Scene, rng: Rng, radius_px: float) -> None:
     """Raise a bump from the far wall into the lumen: soft, mixed, or calcified with a shadow below."""
     height, width = scene.shape_yx
     y, x = scene.grid()
