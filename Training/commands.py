@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from Training.segmentation import commands as segmentation
+
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Your images, any format, with cines; or one file.")]
 Name = Annotated[str | None, typer.Option(help="Name of the new model; default: made from the folder's name.")]
 Out = Annotated[Path | None, typer.Option(help="Run folder with checkpoints and the model; default: runs/NAME.")]
@@ -22,6 +24,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the command line of the core."""
     for command in (train, finetune, evaluate):
         app.command()(command)
+    segmentation.register(app)
 
 
 def train(

@@ -19,7 +19,7 @@ OURS, RIVAL, REFERENCE = "#D55E00", "#0072B2", "#666666"
 """Vermilion, blue and grey (Okabe and Ito 2008), which can be told apart with any colour vision."""
 LINES = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = "osD^vP"
-_STYLE = {
+STYLE = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -61,7 +61,7 @@ def methods_chart(by_set: Mapping[str, Sequence[Measured]], figure: str, ours: s
     names.sort(key=lambda name: average[name], reverse=INFOS[figure].better == "lower")
     columns = min(3, len(found))
     rows = -(-len(found) // columns)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         drawn = Figure(figsize=(2 + 2.6 * columns, rows * (0.9 + 0.19 * len(names))), layout="constrained")
         axes = np.atleast_1d(drawn.subplots(rows, columns, sharey=True, squeeze=False)).ravel()
         for ax, (data, values) in zip(axes, found.items(), strict=False):
@@ -92,7 +92,7 @@ def curves_chart(curves: Mapping[str, Mapping[str, Mapping[int, Sequence[float]]
     curves
         Figure to device to number of frames to the values of its runs.
     """
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         drawn = Figure(figsize=(1 + 3.1 * len(curves), 3.2), layout="constrained")
         axes = drawn.subplots(1, len(curves), squeeze=False)[0]
         for ax, (figure, devices) in zip(axes, curves.items(), strict=True):
