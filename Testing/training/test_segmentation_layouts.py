@@ -133,8 +133,11 @@ def a_dicom_segmentation(tmp_path, mask, kind):
     highdicom = pytest.importorskip("highdicom", reason="needs highdicom")
     import pydicom
     from pydicom.sr.codedict import codes
+    from pydicom.uid import UltrasoundImageStorage
 
-    image = pydicom.dcmread(a_dicom_file(tmp_path / "us.dcm", np.zeros((1, *mask.shape), np.uint8), 1, **PERSON))
+    image = pydicom.dcmread(
+        a_dicom_file(tmp_path / "us.dcm", np.zeros(mask.shape, np.uint8), SOPClassUID=UltrasoundImageStorage, **PERSON)
+    )
     artery = {"segmented_property_category": codes.SCT.AnatomicalStructure, "algorithm_type": "MANUAL"}
     segments = [
         highdicom.seg.SegmentDescription(

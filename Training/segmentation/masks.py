@@ -17,7 +17,8 @@ from Speckle2SelfLogic.segmentation_files import is_segmentation_name, read_labe
 
 Labels = npt.NDArray[np.uint8]
 Frames = npt.NDArray[np.generic]
-DICOM_SEG = "1.2.840.10008.5.1.4.1.1.66.4"
+DICOM_SEG = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+"""Segmentation storage, and label map segmentation storage."""
 
 
 def read_masks(path: Path, labels: Mapping[str, tuple[int, ...]], frames: int) -> Labels:
@@ -80,7 +81,7 @@ def _as_frames(pixels: Frames) -> Frames:
 def _is_dicom_seg(path: Path) -> bool:
     import pydicom
 
-    return bool(pydicom.dcmread(path, stop_before_pixels=True).get("SOPClassUID") == DICOM_SEG)
+    return pydicom.dcmread(path, stop_before_pixels=True).get("SOPClassUID") in DICOM_SEG
 
 
 def _read_dicom_seg(path: Path, frames: int) -> tuple[Frames, tuple[str, ...]]:
