@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from Speckle2SelfLogic import RESEARCH_USE, __version__, dicom_commands
+from Speckle2SelfLogic import input_options as inputs
 from Speckle2SelfLogic.batch_command import batch
 from Speckle2SelfLogic.errors import CancelledError, SettingsError, Speckle2SelfError, WeightsError
-from Speckle2SelfLogic.input_options import Region
 from Speckle2SelfLogic.segment_command import segment
 
 if TYPE_CHECKING:
@@ -53,7 +53,14 @@ def denoise(
     slice_axis: Annotated[str, typer.Option(help="Volumes: slices along auto, z, y or x.")] = "auto",
     strength: Annotated[float, typer.Option(help="0 (input unchanged) to 1.")] = 1.0,
     frames: Annotated[str, typer.Option(help="Only frames FIRST:END; others stay as they are.")] = ":",
-    region: Region = "",
+    region: inputs.Region = "",
+    domain: inputs.Domain = "bmode",
+    dynamic_range_db: inputs.DynamicRange = None,
+    sampling_mhz: inputs.SamplingMhz = None,
+    geometry: inputs.Geometry = "",
+    gain_db: inputs.Gain = 0.0,
+    tgc: inputs.TimeGain = "",
+    write: inputs.Write = "bmode",
     runtime: Annotated[str, typer.Option(help="auto (the fastest here), torch, onnx or openvino.")] = "auto",
     precision: Annotated[str, typer.Option(help="single, bf16, int8, or reduced: the fastest of these.")] = "single",
     threads: Annotated[int, typer.Option(help="CPU threads; 0: one for each physical core.")] = 0,
@@ -63,9 +70,19 @@ def denoise(
     """Despeckle a file or every image in a folder. Geometry, size and pixel type stay as they are."""
     from Speckle2SelfLogic.batch import despeckle_all, plan
     from Speckle2SelfLogic.denoiser import Denoiser, DenoiseSettings
-    from Speckle2SelfLogic.input_options import despeckle_function
     from Speckle2SelfLogic.methods import load_method
 
+    despeckle = inputs.despeckle_function(
+        source,
+        region=region,
+        domain=domain,
+        dynamic_range_db=dynamic_range_db,
+        sampling_mhz=sampling_mhz,
+        geometry=geometry,
+        gain_db=gain_db,
+        tgc=tgc,
+        write=write,
+    )
     settings = DenoiseSettings(strength=strength, slice_axis=slice_axis, frames=_frame_range(frames))
     _check_threads(threads)
     method = load_method(model, device, runtime=runtime, precision=precision, threads=threads)
@@ -73,7 +90,7 @@ def denoise(
     pairs = plan(source, target, overwrite=overwrite)
     done, failed = 0, 0
     with _frame_progress(len(pairs)) as progress:
-        for result in despeckle_all(pairs, denoiser, progress, despeckle=despeckle_function(region)):
+        for result in despeckle_all(pairs, denoiser, progress, despeckle=despeckle):
             done, failed = done + (not result.error), failed + bool(result.error)
             if as_json:
                 typer.echo(result.as_json())

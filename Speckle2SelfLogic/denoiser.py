@@ -19,7 +19,7 @@ from Speckle2SelfLogic.errors import CancelledError, GeometryError, SettingsErro
 from Speckle2SelfLogic.frames import SLICE_AXES, GreyFrames, as_frames, frames_view, grey_frame, grey_range_of
 from Speckle2SelfLogic.image import IntensityDomain, UltrasoundImage
 from Speckle2SelfLogic.intensity import Float32, GreyRange, Pixels
-from Speckle2SelfLogic.runtime import FrameDespeckler
+from Speckle2SelfLogic.runtime import FrameDespeckler, method_domain
 from Speckle2SelfLogic.sector import Sector, find_overlay, find_sector, without_surround
 
 Mask = npt.NDArray[np.bool_]
@@ -169,9 +169,7 @@ class Denoiser:
         """
         started = time.perf_counter()
         frames = frames_view(image, self.settings.slice_axis)
-        if image.intensity is IntensityDomain.ENVELOPE:
-            message = "This image is a linear envelope; log-compress it to B-mode before despeckling."
-            raise UnsupportedImageError(message)
+        _check_domain(self.method, image)
         report = DenoiseReport(self.method.name, self.settings.strength, len(frames))
         earlier_messages = len(getattr(self.method, "messages", []))
         output = np.array(image.pixels)  # a writeable copy
@@ -279,6 +277,16 @@ class _PreparedFrame(NamedTuple):
     mask_yx: Mask
     overlay_pixels: int
     empty_because: str
+
+
+def _check_domain(method: FrameDespeckler, image: UltrasoundImage) -> None:
+    is_for_envelopes = method_domain(method) == "envelope"
+    if image.intensity is IntensityDomain.ENVELOPE and not is_for_envelopes:
+        message = "This image is a linear envelope; log-compress it to B-mode before despeckling."
+        raise UnsupportedImageError(message)
+    if is_for_envelopes and image.intensity is not IntensityDomain.ENVELOPE:
+        message = f"The model '{method.name}' takes linear envelopes, but this image is B-mode; choose another model."
+        raise UnsupportedImageError(message)
 
 
 def _check_answers(answers: object, grey_nyx: Float32, name: str) -> None:

@@ -1,7 +1,7 @@
 """Model cards: what a model is, what it was made from, what it is for, and how to know its file.
 
 A card is a JSON file ``<name>.json`` beside the weights that it names. Schema ``speckle2self-model-card/1``, every
-field required, no others allowed:
+field required but ``domain``, no others allowed:
 
 =====================  ======================================================================================
 ``schema``             the string above
@@ -17,6 +17,7 @@ field required, no others allowed:
 ``recipe``             object: how the weights were made (command, configuration, seed, steps, duration)
 ``metrics``            object: measured quality, name to number or to an object of such
 ``intended_use``       what the model is for
+``domain``             what it takes: ``"bmode"`` (log-compressed grey, also if left out) or ``"envelope"`` (linear)
 ``known_failures``     list of sentences
 ``citation``           what to cite
 =====================  ======================================================================================
@@ -37,6 +38,8 @@ from Speckle2SelfLogic.errors import WeightsError
 SCHEMA = "speckle2self-model-card/1"
 LARGEST_SETTING = 1024
 """Largest number in ``network_settings``: a card must not be able to ask for a network without end."""
+DOMAINS = ("bmode", "envelope")
+DEFAULT_DOMAIN = DOMAINS[0]
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
@@ -70,6 +73,8 @@ class ModelCard:
     citation: str
     folder: Path
     """Where card and weights lie; not part of the JSON."""
+    domain: str = DEFAULT_DOMAIN
+    """What the model takes: B-mode grey or a linear envelope."""
 
     @property
     def path(self) -> Path:
@@ -80,6 +85,8 @@ class ModelCard:
         """Return the card as JSON text that `read_card` accepts."""
         content = {"schema": SCHEMA, **asdict(self)}
         del content["folder"]
+        if self.domain == DEFAULT_DOMAIN:
+            del content["domain"]
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -126,6 +133,7 @@ def parse_card(content: object, folder: Path, subject: str) -> ModelCard:
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         message = f"{subject} does not have the schema '{SCHEMA}' that this version of the package reads."
         raise WeightsError(message)
+    content = {"domain": DEFAULT_DOMAIN, **content}
     given, expected = set(content) - {"schema"}, set(_RULES)
     if given != expected:
         problem = f"lacks {sorted(expected - given)}" if expected - given else f"has unknown {sorted(given - expected)}"
@@ -203,6 +211,7 @@ _RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "recipe": (lambda value: isinstance(value, dict), "an object"),
     "metrics": (_is_object_of(_is_measurement), "an object of numbers, or objects of numbers"),
     "intended_use": _TEXT,
+    "domain": (lambda value: value in DOMAINS, f"one of {', '.join(DOMAINS)}"),
     "known_failures": (_is_list_of(_is_text), "a list of sentences"),
     "citation": _TEXT,
 }

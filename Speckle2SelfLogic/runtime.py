@@ -42,6 +42,11 @@ class FrameDespeckler(Protocol):
         """Despeckle frames (N, Y, X) of grey 0..1; returns the same shape, not necessarily within 0..1."""
 
 
+def method_domain(method: FrameDespeckler) -> str:
+    """Return what a method takes: ``"bmode"``, or the domain that its model's card names."""
+    return str(getattr(method, "domain", "bmode"))
+
+
 def to_tensor(array: npt.NDArray[np.floating]) -> torch.Tensor:
     """Share (or, if it is read-only or not contiguous, copy) an array as a float32 tensor."""
     import torch
@@ -97,6 +102,8 @@ class NetworkDespeckler:
     messages: list[str] = field(default_factory=list)
     sha256: str = ""
     """Checksum of the file of weights, as its card says."""
+    domain: str = "bmode"
+    """What the model takes, as its card says."""
     notes: list[str] = field(default_factory=list)
     """Why it runs on torch although another runtime was asked for."""
 
@@ -126,7 +133,7 @@ class NetworkDespeckler:
         if card.network in SEGMENTATION_NETWORKS:
             message = f"'{name_or_path}' is a model that segments, not one that despeckles; use it with 'segment'."
             raise WeightsError(message)
-        return cls(network, card.name, card.title, card.citation, chosen, sha256=card.sha256)
+        return cls(network, card.name, card.title, card.citation, chosen, sha256=card.sha256, domain=card.domain)
 
     def despeckle(self, frames_nyx: Float32) -> Float32:
         """Despeckle frames (N, Y, X) of grey 0..1."""

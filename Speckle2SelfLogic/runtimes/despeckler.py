@@ -55,6 +55,11 @@ class RuntimeDespeckler:
         return self.card.sha256
 
     @property
+    def domain(self) -> str:
+        """What the model takes, as its card says."""
+        return self.card.domain
+
+    @property
     def precision(self) -> str:
         """``"single"``, or what the user asked for instead."""
         return self.prepared.engine.precision

@@ -1,0 +1,146 @@
+"""Raw data through a despeckler: the same as through B-mode, and back to envelopes."""
+
+import dataclasses
+import json
+import types
+
+import numpy as np
+import pytest
+from scipy.ndimage import uniform_filter
+
+from Speckle2SelfLogic.denoiser import Denoiser
+from Speckle2SelfLogic.envelope import EnvelopeDenoiser
+from Speckle2SelfLogic.errors import SettingsError, UnsupportedImageError
+from Speckle2SelfLogic.image import IntensityDomain, UltrasoundImage
+from Speckle2SelfLogic.model_card import parse_card
+from Speckle2SelfLogic.raw.acquisition import BeamRecording, Processing, bmode_image
+from Speckle2SelfLogic.raw.run import RawOptions, despeckle_raw
+from Speckle2SelfLogic.raw.scan_geometry import SectorScan
+from Speckle2SelfLogic.raw.signals import Domain
+from Speckle2SelfLogic.weights import find_model
+
+RANGE_DB = 60
+
+
+def a_method(domain="bmode", smooth=True):
+    def despeckle(frames):
+        return np.stack([uniform_filter(frame, 5) for frame in frames]) if smooth else frames
+
+    return types.SimpleNamespace(name="mean", title="Mean", citation="", domain=domain, despeckle=despeckle)
+
+
+@pytest.fixture
+def a_recording():
+    rng = np.random.default_rng(3)
+    iq = (rng.standard_normal((2, 2, 96, 48)) * np.linspace(100, 10, 96)[:, None]).astype(np.float32)
+    return BeamRecording(iq[0] + 1j * iq[1], Domain.IQ, sampling_mhz=7.7)
+
+
+def test_raw_data_give_what_their_b_mode_gives(a_recording):
+    processing = Processing(RANGE_DB, geometry=SectorScan(60, 20))
+    raw = despeckle_raw(a_recording, Denoiser(a_method()), RawOptions(Domain.IQ, processing)).image
+    picture = bmode_image(a_recording, processing)
+    expected = Denoiser(a_method()).run(picture).image
+    np.testing.assert_array_equal(raw.pixels, expected.pixels)
+    assert not np.array_equal(raw.pixels, picture.pixels)
+    assert raw.same_geometry(picture)
+    assert raw.provenance.history[0].startswith("B-mode from iq (60 dB, 7.7 MHz)")
+
+
+@pytest.mark.parametrize("tgc", [(), ((0, 0), (9, 12))])
+@pytest.mark.parametrize("gain_db", [0.0, 6.0])
+def test_the_despeckled_envelope_compresses_to_the_despeckled_b_mode(a_recording, tgc, gain_db):
+    processing = Processing(RANGE_DB, gain_db, tgc)
+    back = despeckle_raw(a_recording, Denoiser(a_method()), RawOptions(Domain.IQ, processing, output="envelope")).image
+    assert back.intensity is IntensityDomain.ENVELOPE
+    assert back.pixels.dtype == np.float32
+    shown = despeckle_raw(a_recording, Denoiser(a_method()), RawOptions(Domain.IQ, processing)).image
+    gain = 10 ** (np.interp(a_recording.depth_mm(""), *zip(*(tgc or ((0, 0),)), strict=True)) / 20)[:, None]
+    loudest = (np.abs(a_recording.samples_nsl) * gain).max()
+    level_db = 20 * np.log10(back.pixels * gain / loudest) + gain_db
+    grey = np.clip(1 + level_db / RANGE_DB, 0, 1) * 255
+    assert np.abs(grey - shown.pixels).max() < 1.5
+
+
+def test_an_envelope_that_is_not_changed_comes_back_as_it_was(a_recording):
+    options = RawOptions(Domain.IQ, Processing(RANGE_DB, 3.0), output="envelope")
+    back = despeckle_raw(a_recording, Denoiser(a_method(smooth=False)), options).image
+    np.testing.assert_allclose(back.pixels, np.abs(a_recording.samples_nsl), rtol=1e-5)
+
+
+@pytest.mark.parametrize("gain_db", [0.0, 5.0])
+def test_a_log_envelope_in_db_comes_back_in_its_own_scale(a_recording, gain_db):
+    level_db = 20 * np.log10(np.abs(a_recording.samples_nsl)).astype(np.float32)
+    recording = BeamRecording(level_db, Domain.LOG_ENVELOPE, 7.7)
+    options = RawOptions(Domain.LOG_ENVELOPE, Processing(RANGE_DB, gain_db, ((0, 0), (9, 6))), output="log-envelope")
+    same = despeckle_raw(recording, Denoiser(a_method(smooth=False)), options).image
+    np.testing.assert_array_equal(same.pixels, level_db)
+    back = despeckle_raw(recording, Denoiser(a_method()), options).image
+    assert back.pixels.dtype == np.float32
+    assert back.pixels.std() < 0.9 * level_db.std()
+    assert abs(np.median(back.pixels) - np.median(level_db)) < 3
+
+
+def test_an_8_bit_log_envelope_stays_8_bit_or_becomes_linear_over_the_range_that_is_stated():
+    grey = np.arange(2 * 96 * 48, dtype=np.uint8).reshape(2, 96, 48)
+    recording = BeamRecording(grey, Domain.LOG_ENVELOPE)
+    method = Denoiser(a_method(smooth=False))
+    same = despeckle_raw(recording, method, RawOptions(Domain.LOG_ENVELOPE, output="log-envelope")).image
+    np.testing.assert_array_equal(same.pixels, grey)
+    options = RawOptions(Domain.LOG_ENVELOPE, Processing(RANGE_DB), output="envelope")
+    linear = despeckle_raw(recording, method, options).image
+    np.testing.assert_allclose(linear.pixels, 10 ** ((grey / 255 - 1) * RANGE_DB / 20), rtol=1e-4)
+    with pytest.raises(SettingsError, match="needs a dynamic range"):
+        despeckle_raw(recording, method, RawOptions(Domain.LOG_ENVELOPE, output="envelope"))
+
+
+def test_a_model_whose_card_names_envelopes_gets_envelopes(a_recording):
+    seen = []
+    method = a_method("envelope")
+    plain = method.despeckle
+    method.despeckle = lambda frames: seen.append(frames) or plain(frames)
+    options = RawOptions(Domain.IQ, Processing(RANGE_DB))
+    picture = despeckle_raw(a_recording, Denoiser(method), options).image
+    assert picture.pixels.dtype == np.uint8
+    largest = np.quantile(np.abs(a_recording.samples_nsl), 0.999)
+    np.testing.assert_allclose(seen[0][0], np.clip(np.abs(a_recording.samples_nsl[0]) / largest, 0, 1), atol=0.02)
+    with pytest.raises(UnsupportedImageError, match="takes linear envelopes, but this image is B-mode"):
+        Denoiser(method).run(bmode_image(a_recording, Processing(RANGE_DB)))
+
+
+def test_the_domain_is_a_field_of_the_card_that_may_be_left_out():
+    card = find_model("speckle2self-small")
+    assert card.domain == "bmode"
+    other = dataclasses.replace(card, domain="envelope")
+    again = parse_card(json.loads(other.to_json()), card.folder, "Card")
+    assert again == other
+    with pytest.raises(Exception, match="domain = 'doppler', but it must be one of bmode, envelope"):
+        parse_card({**json.loads(card.to_json()), "domain": "doppler"}, card.folder, "Card")
+
+
+def test_an_envelope_image_is_despeckled_in_b_mode_and_keeps_type_and_geometry():
+    envelope = (np.random.default_rng(0).rayleigh(500, (64, 64)) + 1).astype(np.uint16)
+    image = UltrasoundImage(envelope, spacing_mm=(0.1, 0.2), intensity=IntensityDomain.ENVELOPE)
+    through = EnvelopeDenoiser(Denoiser(a_method()), RANGE_DB)
+    clean, report = through.run(image, context=through.context_of(image))
+    assert (clean.pixels.dtype, clean.intensity) == (np.uint16, IntensityDomain.ENVELOPE)
+    assert clean.same_geometry(image)
+    assert report.processed == 1
+    assert clean.pixels.std() < 0.5 * envelope.std()
+    with pytest.raises(UnsupportedImageError, match="no linear envelope"):
+        through.run(UltrasoundImage(envelope))
+    with pytest.raises(UnsupportedImageError, match="0 and above"):
+        through.run(dataclasses.replace(image, pixels=envelope.astype(np.int16) - 2000))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"output": "rf"}, "output must be one of bmode"),
+        ({"output": "log-envelope"}, "only be written for one that was read"),
+        ({"output": "envelope", "processing": Processing(60, geometry=SectorScan(60))}, "leave the geometry out"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(options, words):
+    with pytest.raises(SettingsError, match=words):
+        RawOptions(Domain.IQ, **options)
