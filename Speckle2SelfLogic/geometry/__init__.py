@@ -5,6 +5,7 @@ unit, or the reason why it could not be measured. Places are rows and columns in
 Research use only; nothing here is a diagnosis.
 """
 
+from Speckle2SelfLogic.geometry.caliper import Caliper, Structure, refine_line
 from Speckle2SelfLogic.geometry.cine import (
     CineMeasurement,
     DiameterCurve,
@@ -22,6 +23,7 @@ from Speckle2SelfLogic.geometry.transverse import TransverseMeasurement, WallThi
 
 __all__ = [
     "SEGMENTATION_PX",
+    "Caliper",
     "CineMeasurement",
     "DiameterCurve",
     "FarWall",
@@ -32,6 +34,7 @@ __all__ = [
     "Point",
     "Scale",
     "Stenosis",
+    "Structure",
     "TransverseMeasurement",
     "View",
     "WallThickness",
@@ -40,4 +43,5 @@ __all__ = [
     "measure_frame",
     "measure_longitudinal",
     "measure_transverse",
+    "refine_line",
 ]
