@@ -16,6 +16,7 @@ from Speckle2SelfLogic import RESEARCH_USE, __version__, dicom_commands
 from Speckle2SelfLogic import input_options as inputs
 from Speckle2SelfLogic.batch_command import batch
 from Speckle2SelfLogic.errors import CancelledError, SettingsError, Speckle2SelfError, WeightsError
+from Speckle2SelfLogic.measure_command import measure
 from Speckle2SelfLogic.segment_command import segment
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ app.add_typer(models, name="models")
 app.add_typer(dicom_commands.app, name="dicom")
 app.command()(batch)
 app.command()(segment)
+app.command()(measure)
 
 COMMANDS_GROUP = "speckle2self.commands"
 

@@ -26,6 +26,8 @@ Structure = Literal["lumen", "imt"]
 
 _MARGIN_PX = 12.0
 _LEAST_LINE_PX = 3.0
+_LEAST_SHARE = 0.02
+"""Of the span of grey in the image; a fainter edge is none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,13 +106,14 @@ def _measured(
     band = sample_band(image, line_yx_px, scale, half_band, _MARGIN_PX + search)
     length = math.dist(*scale.physical(line_yx_px)) / band.sample
     reach = search * SAMPLES_PER_PX * scale.mean_step / min(scale.step_yx)
+    least = _LEAST_SHARE * float(np.ptp(image))
     if structure == "lumen":
-        near = find_edge(band.reversed(length), length, reach)
-        far = find_edge(band, length, reach)
+        near = find_edge(band.reversed(length), length, reach, least)
+        far = find_edge(band, length, reach, least)
         ends = length - near.place if isinstance(near, Edge) else 0.0, far.place if isinstance(far, Edge) else 0.0
     else:
-        near = find_edge(band, 0.0, reach)
-        far = near if isinstance(near, str) else find_edge(band, length, reach, after=near)
+        near = find_edge(band, 0.0, reach, least)
+        far = near if isinstance(near, str) else find_edge(band, length, reach, least, after=near)
         ends = near.place if isinstance(near, Edge) else 0.0, far.place if isinstance(far, Edge) else 0.0
     position: Values = (band.first + np.arange(band.values.shape[1], dtype=np.float64)) * band.sample
     profile: Values = band.values.mean(axis=0)

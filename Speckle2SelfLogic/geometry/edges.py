@@ -87,7 +87,7 @@ def sample_band(image_yx: Values, line_yx_px: Line, scale: Scale, half_width_px:
     return Band(np.asarray(values, np.float64), first, offsets.astype(np.float64), sample)
 
 
-def find_edge(band: Band, expected: float, search: float, after: Edge | None = None) -> Edge | str:
+def find_edge(band: Band, expected: float, search: float, least_height: float, after: Edge | None = None) -> Edge | str:
     """Return the first clear rise from dark to bright near an expected place, or why there is none.
 
     Parameters
@@ -96,6 +96,8 @@ def find_edge(band: Band, expected: float, search: float, after: Edge | None = N
         Profiles that run from the dark side to the bright one.
     expected, search
         Where the edge should be and how far from there it may be, in samples.
+    least_height
+        Rise in grey below which there is no edge.
     after
         An edge in front of this one, whose top ends the dark side between them (two lines).
     """
@@ -123,6 +125,8 @@ def find_edge(band: Band, expected: float, search: float, after: Edge | None = N
         found = Edge(place, top, low, high, agreement, scatter)
     assert isinstance(found, Edge)  # noqa: S101
     found = replace(found, place=place, top=top, low=low, high=high)
+    if found.high - found.low < least_height:
+        return f"the edge is too faint: it rises by {found.high - found.low:.3g}, {least_height:.3g} are needed"
     if found.agreement < _LEAST_AGREEMENT:
         return f"the edge is not the same beside the line: {found.agreement:.0%} of the profiles agree"
     if after is None and (height := _over_dark(profile, band.first, found)) < _LEAST_OVER_DARK:

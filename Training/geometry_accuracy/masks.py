@@ -51,17 +51,18 @@ def _longitudinal(vessel: KnownVessel) -> list[MaskRow]:
     if found.far_wall is None:
         return []
     diameters, thicknesses = [], []
-    for near, far in list(zip(found.near_yx_px, found.far_yx_px, strict=True))[::4]:
+    for near, far, is_used in zip(found.near_yx_px, found.far_yx_px, found.far_wall.is_used, strict=True):
         start = tuple(((near + far) / 2).tolist())
         way = tuple(((far - near) / math.dist(near, far)).tolist())
         ends = [crossing(vessel.outside, start, (s * way[0], s * way[1]), 0.0, 120.0) for s in (-1, 1)]
-        outer = crossing(vessel.outside, start, way, vessel.wall_thickness_px, 120.0)
         diameters.append(math.dist(*ends))
-        thicknesses.append(math.dist(ends[1], outer))
-    rows = [_row(vessel, "mean_diameter", float(np.mean(diameters)), found.mean_diameter)]
-    if found.far_wall.is_used.all():
-        rows.append(_row(vessel, "mean_imt", float(np.mean(thicknesses)), found.mean_imt))
-    return rows
+        if is_used:
+            outer = crossing(vessel.outside, start, way, vessel.wall_thickness_px, 120.0)
+            thicknesses.append(math.dist(ends[1], outer))
+    return [
+        _row(vessel, "mean_diameter", float(np.mean(diameters)), found.mean_diameter),
+        _row(vessel, "mean_imt", float(np.mean(thicknesses)), found.mean_imt),
+    ]
 
 
 def _row(vessel: KnownVessel, name: str, truth: float, measure: object) -> MaskRow:

@@ -132,7 +132,7 @@ def _verdicts(rows: Sequence[AccuracyRow]) -> list[str]:
             continue
         half = 1.96 * float(means.std(ddof=1)) / math.sqrt(means.size)
         verdict = "below" if abs(means.mean()) < LIMIT_PX else "NOT below"
-        lines.append(f"- {image}: {means.mean():+.3f} ± {half:.3f} px, {verdict} {LIMIT_PX} px")
+        lines.append(f"- {image}: {means.mean():+.3f} ± {half:.3f} px, {verdict} {LIMIT_PX:g} px")
     return lines
 
 
