@@ -35,5 +35,5 @@ def set_plan(folder, name="discs", **changes):
 
 def small_plan(*data, **changes):
     methods = (MethodPlan("original"), MethodPlan("median", "median"))
-    budget = {"side_px": 32, "steps": 2, "batch": 2, "folds": 2, "few_shot": ()}
-    return Plan(data=data, methods=methods, **{**budget, **changes})
+    budget = {"methods": methods, "side_px": 32, "steps": 2, "batch": 2, "folds": 2, "few_shot": ()}
+    return Plan(data=data, **{**budget, **changes})

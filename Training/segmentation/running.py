@@ -92,15 +92,14 @@ class Comparison:
             If it was asked to stop; finished cells are kept, and one in training goes on from its last step.
         """
         finished = {cell: scored for cell in self.cells if (scored := self._stored(cell)) is not None}
-        if len(finished) < len(self.cells):
-            everything = [frame for frames in self.frames.values() for frame in frames]
-            prepare_all(
-                list(self.preparers.values()), everything, lambda done, total, name: watch("images", done, total, name)
-            )
+        prepared: set[str] = set()
         for cell in self.cells:
             if is_cancelled():
                 raise CancelledError(STOPPED)
             if cell not in finished:
+                if cell.data not in prepared:
+                    self._prepare(cell.data, watch)
+                    prepared.add(cell.data)
                 finished[cell] = self._train_and_test(cell)
                 write_scored(finished[cell], self.out)
             what = f"{cell.data}, fold {cell.fold}, {cell.size} images, {cell.method}"
@@ -116,6 +115,14 @@ class Comparison:
         fold = self.folds[cell.data][cell.fold]
         ordered = in_turn(self._of(cell.data, fold.train))
         return ordered[: cell.count or len(ordered)]
+
+    def _prepare(self, name: str, watch: Watcher) -> None:
+        """Prepare one data set by every method: what is there is not made again."""
+
+        def tell(done: int, total: int, method: str) -> None:
+            watch("images", done, total, f"{name}, {method}")
+
+        prepare_all(list(self.preparers.values()), self.frames[name], tell)
 
     def _stored(self, cell: Cell) -> Scored | None:
         return read_scored(cell, self.out, self._fingerprint(cell))
