@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import signal
 import threading
 import time
@@ -230,6 +231,16 @@ def test_the_command_prints_what_was_found(a_comparison, a_plan_file):
     ran = CliRunner().invoke(app, ["segment-compare", str(a_plan_file), "--out", str(a_comparison[1]), "--report-only"])
     assert ran.exit_code == 0, ran.output
     assert "n = 4 subjects" in ran.output
+
+
+def test_the_page_for_the_documents_has_table_figures_and_command(a_comparison, a_plan_file, tmp_path):
+    compare(a_plan_file, a_comparison[1], report_only=True, docs=tmp_path)
+    page = (tmp_path / "segmentation.md").read_text()
+    assert "speckle2self segment-compare" in page
+    pictures = re.findall(r"!\[.*?\]\((.*?)\)", page)
+    assert pictures
+    assert all((tmp_path / name).is_file() for name in pictures)
+    assert (tmp_path / "segmentation.csv").read_text() == (a_comparison[1] / "segmentation.csv").read_text()
 
 
 def test_the_workflow_of_the_bundle_does_the_same(a_comparison, a_plan_file):

@@ -28,6 +28,9 @@ def segment_compare(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     report_only: Annotated[bool, typer.Option("--report-only", help="Report what is finished; train nothing.")] = False,
+    docs: Annotated[
+        Path | None, typer.Option(help="Folder to write segmentation.md with table and figures to.")
+    ] = None,
 ) -> None:
     """Train one segmentation network for each despeckling method and compare. The same command goes on if stopped."""
     from Training.bundle import check_installed
@@ -36,7 +39,8 @@ def segment_compare(
     from Training.segmentation.compare import compare
 
     with _watching() as watch:
-        found = compare(config, out, data=data, device=device, threads=threads, report_only=report_only, watch=watch)
+        settings = {"data": data, "device": device, "threads": threads, "report_only": report_only, "docs": docs}
+        found = compare(config, out, watch=watch, **settings)
     for sentence in found.sentences:
         typer.echo(sentence)
     typer.echo(f"Report: {found.report}\n{RESEARCH_USE}", err=True)

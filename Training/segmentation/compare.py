@@ -7,7 +7,7 @@ from pathlib import Path
 
 from Training.segmentation.plan import read_plan
 from Training.segmentation.running import Comparison, Watcher
-from Training.segmentation.writing import findings, write_findings
+from Training.segmentation.writing import REPORT, write_findings, write_page
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,12 @@ def compare(
     device: str = "cpu",
     threads: int = 1,
     report_only: bool = False,
+    docs: str | Path | None = None,
     watch: Watcher = lambda *_: None,
 ) -> Compared:
-    """Run what a plan asks for, or go on, and write ``report.html``, ``report.md``, ``segmentation.csv`` and figures.
+    """Run what a plan asks for, or go on, and write ``report.html``, ``segmentation.csv`` and figures into ``out``.
+
+    With ``docs`` the same goes as ``segmentation.md``, with CSV and figures, into a folder of documents.
 
     Raises
     ------
@@ -40,5 +43,7 @@ def compare(
     plan = read_plan(Path(config), None if data is None else Path(data))
     comparison = Comparison(plan, Path(out), device, threads)
     scored = comparison.stored() if report_only else comparison.run(watch)
-    report = write_findings(comparison, scored)
-    return Compared(report, findings(comparison, scored).sentences)
+    found = write_findings(comparison, scored)
+    if docs is not None:
+        write_page(comparison, found, Path(docs))
+    return Compared(comparison.out / REPORT, found.sentences)

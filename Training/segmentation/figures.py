@@ -33,7 +33,7 @@ def paired_figure(means: Sequence[SubjectMeans], data: str, label: str, path: Pa
         return False
     columns = max(len(found) for _, found in rows)
     with mpl.rc_context(STYLE):
-        drawn = Figure(figsize=(1.2 + 1.75 * columns, 0.7 + 2.5 * len(rows)), layout="constrained")
+        drawn = Figure(figsize=(max(1.2 + 1.75 * columns, 5.0), 0.7 + 2.5 * len(rows)), layout="constrained")
         axes = drawn.subplots(len(rows), columns, sharey=True, squeeze=False)
         for line, (test, found) in zip(axes, rows, strict=True):
             for ax, each in zip(line, found, strict=False):

@@ -121,6 +121,8 @@ class Plan:
     few_shot: tuple[int, ...] = (5, 10, 25)
     seed: int = 20261
     title: str = "Segmentation with and without despeckling"
+    notes: tuple[str, ...] = ()
+    """Sentences that a reader of the report must know."""
 
     def __post_init__(self) -> None:
         names = [each.name for each in (*self.data, *self.methods)]
@@ -178,6 +180,7 @@ def read_plan(file: Path, root: Path | None = None) -> Plan:
     made["methods"] = tuple(_method(each, start) for each in _list(given, "methods"))
     if "few_shot" in given:
         made["few_shot"] = _counts(given["few_shot"])
+    made["notes"] = tuple(map(str, given.get("notes") or ()))
     return _built(Plan, made, f"The plan '{file}'")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,8 +47,8 @@ class Findings:
     sections: tuple[Section, ...]
 
 
-def write_findings(comparison: Comparison, scored: Sequence[Scored]) -> Path:
-    """Write CSV, figures and report into the comparison's folder, and return the report.
+def write_findings(comparison: Comparison, scored: Sequence[Scored]) -> Findings:
+    """Write CSV, figures and report into the comparison's folder, and return what they say.
 
     Raises
     ------
@@ -58,8 +59,21 @@ def write_findings(comparison: Comparison, scored: Sequence[Scored]) -> Path:
     out = comparison.out
     write_whole(out / TABLE, table(subject_means(scored)))
     write_whole(out / REPORT, html(found))
-    write_whole(out / "report.md", markdown_page(found, TABLE))
-    return out / REPORT
+    return found
+
+
+def write_page(comparison: Comparison, found: Findings, docs: Path) -> Path:
+    """Write ``segmentation.md``, ``segmentation.csv`` and figures into a folder of documents, and return the page."""
+    command = "speckle2self segment-compare CONFIG --data FOLDER --out RUN --docs DOCS"
+    page = markdown_page(found, TABLE).split("\n", 1)
+    text = f"{page[0]}\n\nWritten by `{command}`; nothing here is typed by hand.\n{page[1]}"
+    write_whole(docs / "segmentation.md", text)
+    write_whole(docs / TABLE, (comparison.out / TABLE).read_text(encoding="utf-8"))
+    (docs / "figures").mkdir(exist_ok=True)
+    for section in found.sections:
+        for path in section.pictures:
+            shutil.copyfile(path, docs / "figures" / path.name)
+    return docs / "segmentation.md"
 
 
 def findings(comparison: Comparison, scored: Sequence[Scored]) -> Findings:
@@ -201,6 +215,7 @@ def _facts(comparison: Comparison, scored: Sequence[Scored]) -> list[str]:
         "correction over the methods of one table and training size.",
         "Missed: frames in which nothing was found. They count as Dice 0 and have no part in distances.",
     ]
+    facts += plan.notes
     for data in plan.data:
         frames = comparison.frames[data.name]
         people = len({frame.subject for frame in frames})
