@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from Speckle2SelfLogic.io import WRITABLE_SUFFIXES, check_writable, image_suffix
 from Speckle2SelfLogic.outputs import check_free, make_folder
 from Speckle2SelfLogic.plain_errors import one_sentence
 from Speckle2SelfLogic.simulation import Simulation
+from Speckle2SelfLogic.streaming import STREAMED_FROM_BYTES, despeckle_stored, stored_cine
 
 
 @dataclass
@@ -91,16 +93,34 @@ def despeckle_file(
     read: Callable[[Path], UltrasoundImage] = read_image,
     is_repeatable: bool = False,
 ) -> FileResult:
-    """Read, despeckle and write one file; fills in and returns ``pair``. Raises what its steps raise."""
+    """Read, despeckle and write one file; fills in and returns ``pair``. Raises what its steps raise.
+
+    Long cines go from file to file frame by frame where their formats allow it, see `streaming`.
+    """
+    if read is read_image and (cine := stored_cine(pair.source, pair.target, denoiser)):
+        with _losses() as losses:
+            pair.report = despeckle_stored(cine, pair.target, denoiser, progress, is_cancelled)
+        pair.notes += [*losses, *_notes_on(cine.header)]
+        return pair
     image = read(pair.source)
     check_writable(image, pair.target)
     despeckled = denoiser.run(image, progress, is_cancelled)
     pair.notes += write_with_notes(despeckled.image, pair.target, is_repeatable=is_repeatable)
-    pair.notes += image.provenance.cautions
-    if not image.calibration.is_calibrated:
-        pair.notes.append(f"Spacing is not calibrated: {image.calibration.reason}.")
+    pair.notes += _notes_on(image)
+    if image.pixels.nbytes >= STREAMED_FROM_BYTES:
+        pair.notes.append(
+            f"All {image.pixels.nbytes / 1e9:.1f} GB were held in memory; frame by frame go DICOM, NRRD, MHA and NPY "
+            "(read), and NRRD, MHA and NPY (written)."
+        )
     pair.report = despeckled.report
     return pair
+
+
+def _notes_on(image: UltrasoundImage) -> list[str]:
+    notes = list(image.provenance.cautions)
+    if not image.calibration.is_calibrated:
+        notes.append(f"Spacing is not calibrated: {image.calibration.reason}.")
+    return notes
 
 
 def despeckle_all(
@@ -219,7 +239,16 @@ def writable_name(name: Path) -> Path:
 
 def write_with_notes(image: UltrasoundImage, path: Path, *, is_repeatable: bool = False) -> list[str]:
     """Write an image; returns notes on what the format could not hold. Raises what `write_image` raises."""
+    with _losses() as notes:
+        write_image(image, path, is_repeatable=is_repeatable)
+    return notes
+
+
+@contextmanager
+def _losses() -> Iterator[list[str]]:
+    """Lend a list that holds the warnings of lost geometry when the block ends."""
+    notes: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", GeometryLossWarning)
-        write_image(image, path, is_repeatable=is_repeatable)
-    return [str(warning.message) for warning in caught]
+        yield notes
+    notes += [str(warning.message) for warning in caught]

@@ -7,28 +7,47 @@ pixels keep their values. Frames without content are left alone, since there is 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
+from Speckle2SelfLogic.denoise_report import DenoiseReport, SkippedFrame
 from Speckle2SelfLogic.errors import CancelledError, GeometryError, SettingsError, UnsupportedImageError
+from Speckle2SelfLogic.frame_steps import (
+    OUTSIDE_REGION,
+    PreparedFrame,
+    RestoredFrame,
+    check_answers,
+    prepare_frame,
+    restore_frame,
+    unchanged,
+)
 from Speckle2SelfLogic.frames import SLICE_AXES, GreyFrames, as_frames, frames_view, grey_frame, grey_range_of
 from Speckle2SelfLogic.image import IntensityDomain, UltrasoundImage
 from Speckle2SelfLogic.intensity import Float32, GreyRange, Pixels
+from Speckle2SelfLogic.pipeline import in_turn, overlapped
 from Speckle2SelfLogic.runtime import FrameDespeckler, method_domain
-from Speckle2SelfLogic.sector import Sector, find_overlay, find_sector, without_surround
+from Speckle2SelfLogic.sector import Sector, find_sector
+
+__all__ = [
+    "OUTSIDE_REGION",
+    "DenoiseReport",
+    "DenoiseSettings",
+    "Denoiser",
+    "Despeckled",
+    "ImageContext",
+    "SkippedFrame",
+]
 
 Mask = npt.NDArray[np.bool_]
+Answers = tuple[Float32, ...]
 ProgressCallback = Callable[[int, int], None]
 """Called with the number of finished frames and their total."""
 
-LOWEST_CONTRAST = 4 / 255
-"""Frames whose grey spans less than this between the 1 % and the 99 % quantile are returned unchanged."""
-OUTSIDE_REGION = "outside the region"
 PIXELS_PER_BATCH = 2 * 512 * 512
 
 
@@ -70,41 +89,6 @@ class DenoiseSettings:
             raise SettingsError(message)
 
 
-class SkippedFrame(NamedTuple):
-    """A frame that was returned unchanged, and why."""
-
-    frame: int
-    reason: str
-
-
-@dataclass
-class DenoiseReport:
-    """What was done to an image."""
-
-    method: str
-    strength: float
-    frames: int
-    processed: int = 0
-    skipped: list[SkippedFrame] = field(default_factory=list)
-    black: float = 0.0
-    white: float = 0.0
-    clipped_low: int = 0
-    clipped_high: int = 0
-    overlay_pixels: int = 0
-    sector: str = ""
-    sector_share: float = 1.0
-    seconds: float = 0.0
-    method_seconds: float = 0.0
-    """Time in the method alone, without finding the sector and restoring pixels."""
-    runtime: dict[str, Any] = field(default_factory=dict)
-    """What computed a network's answers: runtime, version, precision, threads, difference from the reference."""
-    messages: list[str] = field(default_factory=list)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the report as plain values for JSON."""
-        return {**asdict(self), "skipped": [frame._asdict() for frame in self.skipped]}
-
-
 class ImageContext(NamedTuple):
     """What is found once for all frames of an image, and can be used again for frames that belong to it."""
 
@@ -128,8 +112,11 @@ class Denoiser:
 
     def context_of(self, image: UltrasoundImage) -> ImageContext:
         """Find grey range and sector of an image. Raises what `GreyRange.of` and `frames_view` raise."""
-        grey_range = grey_range_of(image)
-        return ImageContext(grey_range, self._sector(frames_view(image, self.settings.slice_axis), grey_range))
+        return self.context_of_frames(frames_view(image, self.settings.slice_axis), grey_range_of(image))
+
+    def context_of_frames(self, frames: Pixels, grey_range: GreyRange) -> ImageContext:
+        """Find the sector of frames whose grey range is known already."""
+        return ImageContext(grey_range, self._sector(frames, grey_range))
 
     def run(
         self,
@@ -167,83 +154,113 @@ class Denoiser:
         CancelledError
             As soon as ``is_cancelled`` returns true, at the latest after the current batch.
         """
-        started = time.perf_counter()
         frames = frames_view(image, self.settings.slice_axis)
-        _check_domain(self.method, image)
-        report = DenoiseReport(self.method.name, self.settings.strength, len(frames))
-        earlier_messages = len(getattr(self.method, "messages", []))
+        check_domain(self.method, image)
         output = np.array(image.pixels)  # a writeable copy
-        if self.settings.strength > 0:  # at 0 no value is looked at, so that any pixels come back bit for bit
-            context = context or self.context_of(image)
-            region_frames = None if region is None else self._region_frames(region, image)
-            _check_shapes(frames, context.sector, region_frames)
-            report.black, report.white = context.grey_range.black, context.grey_range.white
-            report.sector, report.sector_share = context.sector.reason, float(context.sector.share)
-            output_frames = as_frames(output, image, self.settings.slice_axis)
-            self._fill(frames, output_frames, context, region_frames, report, progress, is_cancelled)
+        with self.reported(len(frames)) as report:
+            self._despeckle_into(output, image, frames, report, context, region, progress, is_cancelled)
+        return Despeckled(image.with_pixels(output, *self.step()), report)
+
+    @contextmanager
+    def reported(self, frames: int) -> Iterator[DenoiseReport]:
+        """Lend a report that gets the time and the method's messages when the block ends."""
+        started = time.perf_counter()
+        report = DenoiseReport(self.method.name, self.settings.strength, frames)
+        earlier_messages = len(getattr(self.method, "messages", []))
+        yield report
         report.seconds = time.perf_counter() - started
         report.messages += getattr(self.method, "messages", [])[earlier_messages:]
         report.messages += getattr(self.method, "notes", ())
         report.runtime = getattr(self.method, "record", {})
-        checksum = getattr(self.method, "sha256", "")
-        model = f"{self.method.name}, SHA-256 {checksum}" if checksum else ""
-        return Despeckled(image.with_pixels(output, self._step(), model), report)
 
-    def _step(self) -> str:
-        """Return the line of the history: the method, and its precision if that is not single."""
-        precision = getattr(self.method, "precision", "single")
-        reduced = "" if precision == "single" else f", computed in {precision} precision"
-        return f"despeckled by {self.method.title} ({self.method.name}), strength {self.settings.strength:g}{reduced}"
-
-    def _fill(
+    def _despeckle_into(
         self,
-        frames: Pixels,
         output: Pixels,
-        context: ImageContext,
-        region: Pixels | None,
+        image: UltrasoundImage,
+        frames: Pixels,
         report: DenoiseReport,
+        context: ImageContext | None,
+        region: Mask | None,
         progress: ProgressCallback | None,
         is_cancelled: Callable[[], bool] | None,
     ) -> None:
-        chosen = range(*slice(*self.settings.frames).indices(len(frames)))
+        if self.settings.strength > 0:  # at 0 no value is looked at, so that any pixels come back bit for bit
+            context = context or self.context_of(image)
+            region_frames = None if region is None else self._region_frames(region, image)
+            _check_shapes(frames, context.sector, region_frames)
+            report.describe(*context)
+            output_frames = as_frames(output, image, self.settings.slice_axis)
+            for number, pixels in self.despeckled(frames, context, report, region_frames, progress, is_cancelled):
+                output_frames[number][...] = pixels
+
+    def step(self) -> tuple[str, str]:
+        """Return the line of the history, with the precision if that is not single, and the model with its checksum."""
+        precision = getattr(self.method, "precision", "single")
+        reduced = "" if precision == "single" else f", computed in {precision} precision"
+        step = f"despeckled by {self.method.title} ({self.method.name}), strength {self.settings.strength:g}{reduced}"
+        checksum = getattr(self.method, "sha256", "")
+        return step, f"{self.method.name}, SHA-256 {checksum}" if checksum else ""
+
+    def chosen_frames(self, count: int) -> range:
+        """Return which of a number of frames are despeckled; `SettingsError` if none is."""
+        chosen = range(*slice(*self.settings.frames).indices(count))
         if not chosen:
-            message = f"The chosen frames {self.settings.frames} hold none of the image's {len(frames)} frames."
+            message = f"The chosen frames {self.settings.frames} hold none of the image's {count} frames."
             raise SettingsError(message)
-        for batch in _batches(chosen, self.settings.batch_frames or _frames_per_batch(frames)):
+        return chosen
+
+    def despeckled(
+        self,
+        frames: Pixels,
+        context: ImageContext,
+        report: DenoiseReport,
+        region: Pixels | None = None,
+        progress: ProgressCallback | None = None,
+        is_cancelled: Callable[[], bool] | None = None,
+    ) -> Iterator[tuple[int, Pixels]]:
+        """Yield number and pixels of each chosen frame, in order; a few batches of frames are in memory at a time.
+
+        Parameters
+        ----------
+        frames
+            Frames of shape (Y, X) or (Y, X, C) by number: an array, or anything else with a shape and a length.
+        context
+            What was found for all of them.
+        report
+            Filled in on the way.
+        region, progress, is_cancelled
+            As for `run`; the region as frames.
+
+        Raises
+        ------
+        SettingsError, UnsupportedImageError, CancelledError
+            As `run`.
+        """
+        chosen = self.chosen_frames(len(frames))
+        batches = list(_batches(chosen, self.settings.batch_frames or _frames_per_batch(frames)))
+        steps = _Steps(self, frames, context, region)
+
+        def answer(prepared: list[PreparedFrame]) -> Answers:
             if is_cancelled is not None and is_cancelled():
                 message = f"Stopped after {report.processed + len(report.skipped)} of {len(chosen)} frames."
                 raise CancelledError(message)
-            prepared = [
-                _prepare(
-                    index,
-                    frames[index],
-                    self.settings.keep_overlays,
-                    context,
-                    None if region is None else region[index],
-                )
-                for index in batch
-            ]
-            report.overlay_pixels += sum(frame.overlay_pixels for frame in prepared)
-            report.skipped += [
-                SkippedFrame(frame.number, frame.empty_because) for frame in prepared if frame.empty_because
-            ]
-            ready = [frame for frame in prepared if not frame.empty_because]
-            if ready:
-                grey_nyx = np.stack([frame.grey_yx for frame in ready])
-                started = time.perf_counter()
-                answers = self.method.despeckle(grey_nyx)
-                report.method_seconds += time.perf_counter() - started
-                _check_answers(answers, grey_nyx, self.method.name)
-                for frame, answer in zip(ready, answers, strict=True):
-                    self._write(frame, answer, frames[frame.number], output[frame.number], context.grey_range, report)
-            report.processed += len(ready)
+            started = time.perf_counter()
+            answers = steps.answer(prepared)
+            report.method_seconds += time.perf_counter() - started
+            return answers
+
+        in_order = overlapped if len(batches) > 1 and getattr(self.method, "threads", 1) > 1 else in_turn
+        for results in in_order(batches, steps.prepare, answer, steps.finish):
+            for result in results:
+                report.count(result)
+                yield result.number, result.pixels
             if progress is not None:
                 progress(report.processed + len(report.skipped), len(chosen))
 
     def _sector(self, frames: Pixels, grey_range: GreyRange) -> Sector:
         if not self.settings.keep_outside_sector:
             return Sector(np.ones(frames.shape[1:3], bool), 1.0, "Whole frame: asked for.")
-        return find_sector(GreyFrames(frames, grey_range), data_range=1.0)
+        return find_sector(_extreme_frames(frames, grey_range), data_range=1.0)
 
     def _region_frames(self, region: Mask, image: UltrasoundImage) -> Pixels:
         expected = image.pixels.shape[: image.geometry_dimension]
@@ -252,34 +269,46 @@ class Denoiser:
             raise GeometryError(message)
         return as_frames(np.asarray(region, bool), image, self.settings.slice_axis)
 
-    def _write(
-        self,
-        frame: _PreparedFrame,
-        answer_yx: Float32,
-        pixels: Pixels,
-        output: Pixels,
-        grey_range: GreyRange,
-        report: DenoiseReport,
-    ) -> None:
-        """Blend the answer into one frame of the output, in place, where the mask allows it."""
-        change = self.settings.strength * (answer_yx - frame.grey_yx)[frame.mask_yx]
-        channels = [np.s_[:, :]] if pixels.ndim == 2 else [np.s_[:, :, c] for c in range(3)]
-        for channel in channels:
-            changed, below, above = grey_range.add(pixels[channel][frame.mask_yx], change)
-            output[channel][frame.mask_yx] = changed
-            report.clipped_low += below
-            report.clipped_high += above
+
+@dataclass(frozen=True)
+class _Steps:
+    """What is done to a batch of frames before, by and after the method."""
+
+    denoiser: Denoiser
+    frames: Pixels
+    context: ImageContext
+    region: Pixels | None
+
+    def prepare(self, batch: range) -> list[PreparedFrame]:
+        grey_range, sector = self.context
+        keep_overlays = self.denoiser.settings.keep_overlays
+        return [
+            prepare_frame(number, np.asarray(self.frames[number]), grey_range, sector.mask_yx, region_yx, keep_overlays)
+            for number in batch
+            for region_yx in [None if self.region is None else self.region[number]]
+        ]
+
+    def answer(self, prepared: list[PreparedFrame]) -> Answers:
+        ready = [frame.grey_yx for frame in prepared if not frame.empty_because]
+        if not ready:
+            return ()
+        grey_nyx = np.stack(ready)
+        answers = self.denoiser.method.despeckle(grey_nyx)
+        check_answers(answers, grey_nyx, self.denoiser.method.name)
+        return tuple(answers)
+
+    def finish(self, prepared: list[PreparedFrame], answers: Answers) -> list[RestoredFrame]:
+        left, strength = iter(answers), self.denoiser.settings.strength
+        return [
+            unchanged(frame)
+            if frame.empty_because
+            else restore_frame(frame, next(left), strength, self.context.grey_range)
+            for frame in prepared
+        ]
 
 
-class _PreparedFrame(NamedTuple):
-    number: int
-    grey_yx: Float32
-    mask_yx: Mask
-    overlay_pixels: int
-    empty_because: str
-
-
-def _check_domain(method: FrameDespeckler, image: UltrasoundImage) -> None:
+def check_domain(method: FrameDespeckler, image: UltrasoundImage) -> None:
+    """Raise `UnsupportedImageError` if a method takes linear envelopes and the image is B-mode, or the reverse."""
     is_for_envelopes = method_domain(method) == "envelope"
     if image.intensity is IntensityDomain.ENVELOPE and not is_for_envelopes:
         message = "This image is a linear envelope; log-compress it to B-mode before despeckling."
@@ -289,12 +318,18 @@ def _check_domain(method: FrameDespeckler, image: UltrasoundImage) -> None:
         raise UnsupportedImageError(message)
 
 
-def _check_answers(answers: object, grey_nyx: Float32, name: str) -> None:
-    """Refuse what is no grey: it would become black, or whatever the pixel type makes of it."""
-    values = np.asarray(answers)
-    if values.shape != grey_nyx.shape or not np.isfinite(values).all():
-        message = f"The method '{name}' failed: its answer is no image of the same size, or holds NaN or infinity."
-        raise UnsupportedImageError(message)
+def _extreme_frames(frames: Pixels, grey_range: GreyRange) -> Sequence[Float32]:
+    """Return frames with the same largest and smallest grey at each pixel, which is all that `find_sector` looks at.
+
+    Grey rises with the value of a pixel, so that the extremes can be taken of the pixels as they are; not so in colour.
+    """
+    if len(frames.shape) > 3 or len(frames) == 1:
+        return GreyFrames(frames, grey_range)
+    highest, lowest = np.array(frames[0]), np.array(frames[0])
+    for number in range(1, len(frames)):
+        np.maximum(highest, frames[number], out=highest)
+        np.minimum(lowest, frames[number], out=lowest)
+    return [grey_frame(highest, grey_range), grey_frame(lowest, grey_range)]
 
 
 def _check_shapes(frames: Pixels, sector: Sector, region: Pixels | None) -> None:
@@ -305,47 +340,6 @@ def _check_shapes(frames: Pixels, sector: Sector, region: Pixels | None) -> None
     if region is not None and not any(np.any(region[number]) for number in range(len(region))):
         message = "The region holds no pixel of the image; choose one that overlaps it."
         raise SettingsError(message)
-
-
-def _prepare(
-    index: int, pixels: Pixels, find_overlays: bool, context: ImageContext, region_yx: Pixels | None
-) -> _PreparedFrame:
-    grey_range, sector = context
-    grey = grey_frame(pixels, grey_range)
-    if region_yx is not None and not region_yx.any():
-        return _PreparedFrame(index, grey, sector.mask_yx, 0, OUTSIDE_REGION)
-    mask, overlay_pixels = without_surround(sector.mask_yx, grey), 0
-    if find_overlays and pixels.ndim == 3:
-        overlay = find_overlay(grey_range.to_grey(pixels[..., :3]), data_range=1.0)
-        overlay_pixels = int(overlay.sum())
-        if overlay_pixels:
-            mask = mask & ~overlay
-            if not overlay.all():
-                grey = _fill_from_neighbours(grey, overlay)
-    empty_because = "low contrast: the whole image is noise at most" if grey_range.is_meaningless else ""
-    empty_because = empty_because or _why_empty(grey, mask)
-    if region_yx is not None:
-        mask = np.asarray(mask & np.asarray(region_yx, bool))
-    return _PreparedFrame(index, grey, mask, overlay_pixels, empty_because)
-
-
-def _why_empty(grey_yx: Float32, mask_yx: Mask) -> str:
-    """Return why a frame must be left alone, or nothing."""
-    values = grey_yx[mask_yx]
-    if values.size == 0:
-        return "no ultrasound found in this frame"
-    low, high = (float(v) for v in np.quantile(values, (0.01, 0.99)))
-    if values.min() == values.max():
-        return f"flat: every pixel has the same grey ({low:.3f} of 1)"
-    if high - low < LOWEST_CONTRAST:
-        return f"low contrast: grey spans only {high - low:.4f} of 1"
-    return ""
-
-
-def _fill_from_neighbours(grey_yx: Float32, hole_yx: Mask) -> Float32:
-    """Give overlay pixels the grey of the nearest tissue, so that letters do not bleed into what is around them."""
-    nearest = ndimage.distance_transform_edt(hole_yx, return_distances=False, return_indices=True)
-    return np.asarray(grey_yx[tuple(nearest)])
 
 
 def _frames_per_batch(frames: Pixels) -> int:

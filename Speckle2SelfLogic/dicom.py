@@ -54,29 +54,68 @@ def read_dicom(path: Path) -> UltrasoundImage:
         message = f"'{path}' has no DICOM marker, although its name says so; it is damaged or misnamed."
         raise ImageFileError(message)
     with _plain_errors(path):
-        dataset, position = _header(path)
-        _check_kind(path, dataset)
+        dataset, source = _opened(path)
+        pixels: Pixels | None = None
         frames = frame_count(dataset)
-        is_deflated = dataset.file_meta.TransferSyntaxUID == DeflatedExplicitVRLittleEndian
-        if not is_deflated:
-            _check_pixel_bytes(path, dataset, position, frames)
-        pixels = _decoded(path, pydicom.dcmread(path) if is_deflated else path, dataset, frames)
-        geometry = frame_geometry(dataset, frames)
-        shape = (*geometry.leading_shape, *pixels.shape[1:])
-        return UltrasoundImage(
-            pixels=pixels.reshape(shape),
-            axes=geometry.axes + "C" * (pixels.ndim == 4),
-            spacing_mm=geometry.spacing_mm,
-            origin_mm=geometry.origin_mm,
-            direction=geometry.direction,
-            calibration=geometry.calibration,
-            provenance=Provenance(
-                source=str(path),
-                file_format=f"DICOM, {dataset.file_meta.TransferSyntaxUID.name}, {dataset.PhotometricInterpretation}",
-                history=(*_notes(dataset), *geometry.notes),
-                cautions=_cautions(dataset),
-            ),
-        )
+        for number, frame in enumerate(_decoded(path, source, dataset, frames)):
+            if pixels is None:
+                pixels = np.empty((frames, *frame.shape), frame.dtype)
+            pixels[number] = frame
+        return _image(path, dataset, np.asarray(pixels))
+
+
+def spool_dicom(path: Path, spool: BinaryIO) -> UltrasoundImage:
+    """Write the frames of a DICOM file into an open file one after the other, as `read_dicom` decodes them.
+
+    Returns
+    -------
+    UltrasoundImage
+        What `read_dicom` returns, but with pixels that are zero and take no memory.
+
+    Raises
+    ------
+    ImageFileError, UnsupportedImageError
+        As `read_dicom`.
+    """
+    if not integrity.is_dicom(path):
+        message = f"'{path}' has no DICOM marker, although its name says so; it is damaged or misnamed."
+        raise ImageFileError(message)
+    with _plain_errors(path):
+        dataset, source = _opened(path)
+        frames = frame_count(dataset)
+        frame: Pixels = np.empty(0)
+        for frame in _decoded(path, source, dataset, frames):
+            spool.write(np.ascontiguousarray(frame).data)
+        return _image(path, dataset, np.broadcast_to(np.zeros((), frame.dtype), (frames, *frame.shape)))
+
+
+def _opened(path: Path) -> tuple[pydicom.Dataset, Path | pydicom.Dataset]:
+    """Return the dataset without its pixels, checked, and what to decode them from."""
+    dataset, position = _header(path)
+    _check_kind(path, dataset)
+    if dataset.file_meta.TransferSyntaxUID == DeflatedExplicitVRLittleEndian:
+        return dataset, pydicom.dcmread(path)
+    _check_pixel_bytes(path, dataset, position, frame_count(dataset))
+    return dataset, path
+
+
+def _image(path: Path, dataset: pydicom.Dataset, pixels: Pixels) -> UltrasoundImage:
+    geometry = frame_geometry(dataset, len(pixels))
+    shape = (*geometry.leading_shape, *pixels.shape[1:])
+    return UltrasoundImage(
+        pixels=pixels.reshape(shape),
+        axes=geometry.axes + "C" * (pixels.ndim == 4),
+        spacing_mm=geometry.spacing_mm,
+        origin_mm=geometry.origin_mm,
+        direction=geometry.direction,
+        calibration=geometry.calibration,
+        provenance=Provenance(
+            source=str(path),
+            file_format=f"DICOM, {dataset.file_meta.TransferSyntaxUID.name}, {dataset.PhotometricInterpretation}",
+            history=(*_notes(dataset), *geometry.notes),
+            cautions=_cautions(dataset),
+        ),
+    )
 
 
 def is_other_object(path: Path) -> bool:
@@ -190,24 +229,20 @@ def _check_decodable(path: Path, syntax: pydicom.uid.UID) -> None:
         raise ImageFileError(message)
 
 
-def _decoded(path: Path, source: Path | pydicom.Dataset, dataset: pydicom.Dataset, frames: int) -> Pixels:
-    """Return all frames, shape (frames, Y, X) or (frames, Y, X, 3), never holding more than one beside them."""
+def _decoded(path: Path, source: Path | pydicom.Dataset, dataset: pydicom.Dataset, frames: int) -> Iterator[Pixels]:
+    """Yield all frames, shape (Y, X) or (Y, X, 3), one at a time."""
     _check_decodable(path, dataset.file_meta.TransferSyntaxUID)
     # GDCM, which pydicom would ask first, ends the process at a damaged JPEG marker; Pillow decodes to the same pixels
     decoder = "pillow" if dataset.file_meta.TransferSyntaxUID == JPEGBaseline8Bit else ""
     frames_yx = islice(iter_pixels(source, decoding_plugin=decoder), frames)
-    decoded = (_as_shown(frame, dataset) for frame in frames_yx)
-    pixels: Pixels | None = None
     count = 0
     with quiet_libraries():
-        for count, frame in enumerate(decoded, start=1):
-            if pixels is None:
-                pixels = np.empty((frames, *frame.shape), frame.dtype)
-            pixels[count - 1] = frame
-    if pixels is None or count < frames:
+        for frame in frames_yx:
+            count += 1
+            yield _as_shown(frame, dataset)
+    if count < max(frames, 1):
         message = f"'{path}' is truncated: it declares {frames} frames, but holds {count}."
         raise ImageFileError(message)
-    return pixels
 
 
 def _as_shown(frame: Pixels, dataset: pydicom.Dataset) -> Pixels:

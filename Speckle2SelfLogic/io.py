@@ -191,7 +191,7 @@ def write_image(image: UltrasoundImage, path: str | os.PathLike[str], *, is_repe
     """
     check_writable(image, path)
     target, suffix = Path(path), image_suffix(path)
-    lost = _lost_geometry(image, suffix)
+    lost = lost_geometry(image, suffix)
     writer = _writer(suffix, is_repeatable=is_repeatable)
     with (
         one_sentence(path, "could not be written", image.pixels.nbytes),
@@ -201,10 +201,15 @@ def write_image(image: UltrasoundImage, path: str | os.PathLike[str], *, is_repe
         lost += writer(image, draft)
         for file in sorted(Path(folder).iterdir(), key=lambda written: written == draft):  # the header comes last
             file.replace(target.parent / file.name)
+    warn_of_loss(lost, target)
+
+
+def warn_of_loss(lost: tuple[str, ...], target: Path) -> None:
+    """Warn (`GeometryLossWarning`) that a file does not hold some parts of the geometry, if there are any."""
     if lost:
         names = " and ".join(filter(None, (", ".join(lost[:-1]), lost[-1])))
         message = f"'{target.name}' cannot hold the {names} of the image, which is lost in this file; NRRD keeps it."
-        warnings.warn(message, GeometryLossWarning, stacklevel=2)
+        warnings.warn(message, GeometryLossWarning, stacklevel=3)
 
 
 def _refusal(image: UltrasoundImage, path: Path, suffix: str) -> str:
@@ -247,7 +252,7 @@ def _writer(suffix: str, *, is_repeatable: bool) -> Callable[[UltrasoundImage, P
     return write
 
 
-def _lost_geometry(image: UltrasoundImage, suffix: str) -> tuple[str, ...]:
+def lost_geometry(image: UltrasoundImage, suffix: str) -> tuple[str, ...]:
     """Return which parts of the geometry a format without any would lose: those that are not 1, 0 and identity."""
     if suffix not in (*_PICTURE_SUFFIXES, ".npy"):
         return ()

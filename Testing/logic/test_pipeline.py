@@ -1,0 +1,101 @@
+"""Steps that overlap give what steps in turn give, and frame steps what the libraries' own give."""
+
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from scipy import ndimage
+
+from Speckle2SelfLogic.denoiser import Denoiser
+from Speckle2SelfLogic.errors import CancelledError
+from Speckle2SelfLogic.frame_steps import _has_contrast
+from Speckle2SelfLogic.image import UltrasoundImage
+from Speckle2SelfLogic.intensity import GreyRange
+from Speckle2SelfLogic.pipeline import in_turn, overlapped
+from Speckle2SelfLogic.sector import BOX, dilated, eroded
+
+MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=9))
+
+
+class Halver:
+    name = title = citation = "half"
+
+    def __init__(self, threads):
+        self.threads, self.workers = threads, set()
+
+    def despeckle(self, frames):
+        self.workers.add(threading.current_thread().name)
+        return frames / 2
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+def test_overlapping_steps_give_the_results_of_steps_in_turn(count):
+    steps = (lambda n: n + 1, lambda n: n * 10, lambda ready, answer: (ready, answer))
+    assert list(overlapped(range(count), *steps)) == list(in_turn(range(count), *steps))
+
+
+@pytest.mark.parametrize("failing", [0, 1, 2])
+def test_an_error_in_any_step_ends_the_iteration(failing):
+    def fail(*_):
+        raise ValueError("broken")
+
+    steps = [lambda n: n, lambda n: n, lambda ready, _: ready]
+    steps[failing] = fail
+    with pytest.raises(ValueError, match="broken"):
+        list(overlapped(range(4), *steps))
+
+
+def test_only_three_batches_are_in_memory_at_a_time():
+    alive, most = set(), []
+
+    def prepare(number):
+        alive.add(number)
+        most.append(len(alive))
+        return number
+
+    for number in overlapped(range(20), prepare, lambda n: n, lambda ready, _: ready):
+        alive.remove(number)
+    assert max(most) <= 3
+
+
+def test_a_method_of_many_threads_gives_the_same_cine_as_one_of_one():
+    cine = UltrasoundImage(np.random.default_rng(0).integers(0, 255, (7, 20, 24), np.uint8), "TYX")
+    calls = []
+    one, many = Halver(1), Halver(2)
+    first = Denoiser(one).run(cine)
+    second = Denoiser(many).run(cine, lambda done, total: calls.append((done, total)))
+    np.testing.assert_array_equal(first.image.pixels, second.image.pixels)
+    assert calls[-1] == (7, 7)
+    assert many.workers == {threading.current_thread().name}, "the method stays in the caller's thread"
+
+
+def test_cancelling_while_steps_overlap_leaves_no_thread_behind():
+    cine = UltrasoundImage(np.random.default_rng(0).integers(0, 255, (60, 20, 24), np.uint8), "TYX")
+    answers = iter([False, True])
+    with pytest.raises(CancelledError, match="of 60 frames"):
+        Denoiser(Halver(2)).run(cine, is_cancelled=lambda: next(answers))
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("frames")]
+
+
+@given(mask=MASKS)
+def test_fast_dilation_and_erosion_are_those_of_scipy(mask):
+    np.testing.assert_array_equal(dilated(mask), ndimage.binary_dilation(mask, BOX))
+    np.testing.assert_array_equal(eroded(mask), ndimage.binary_erosion(mask, BOX))
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_tabulated_grey_is_the_grey_of_the_formula(kind):
+    pixels = np.arange(np.iinfo(kind).max + 1, dtype=kind)[::7]
+    grey_range = GreyRange(3.0, 200.0, 0.0, 250.0)
+    expected = np.clip((pixels.astype(float) - 3) / 197, 0, 1).astype(np.float32)
+    np.testing.assert_array_equal(grey_range.to_grey(pixels), expected)
+
+
+@given(values=arrays(np.float32, st.integers(1, 400), elements=st.sampled_from([0.0, 0.01, 0.5, 0.51, 1.0])))
+def test_contrast_is_only_proved_where_the_quantiles_have_it(values):
+    if _has_contrast(values):
+        low, high = np.quantile(values, (0.01, 0.99))
+        assert high - low >= 4 / 255 - 1e-6
