@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from Speckle2SelfLogic.denoiser import LOWEST_CONTRAST, ProgressCallback
+from Speckle2SelfLogic.denoiser import ProgressCallback
 from Speckle2SelfLogic.errors import CancelledError, SettingsError, UnsupportedImageError, WeightsError
+from Speckle2SelfLogic.frame_steps import LOWEST_CONTRAST
 from Speckle2SelfLogic.frames import GreyFrames, as_frames, frames_view, grey_frame, grey_range_of
 from Speckle2SelfLogic.image import IntensityDomain, UltrasoundImage
 from Speckle2SelfLogic.intensity import Float32
