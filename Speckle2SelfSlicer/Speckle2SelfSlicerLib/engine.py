@@ -14,9 +14,11 @@ from Speckle2SelfSlicerLib.preview import Preview
 from Speckle2SelfSlicerLib.quality import FiguresJob, FramePairs, figures_over_frames
 from Speckle2SelfSlicerLib.request import DespeckleRequest, MethodRequest
 from Speckle2SelfSlicerLib.run import DespeckleRun
+from Speckle2SelfSlicerLib.vessel.comparing import CompareRequest, CompareResult, compare_segments
 from Speckle2SelfSlicerLib.vessel.first_contour import ContourRequest, ContourResult, first_contour
 from Speckle2SelfSlicerLib.vessel.job import Job
 from Speckle2SelfSlicerLib.vessel.measuring import MeasureRequest, MeasureResult, measure_vessel
+from Speckle2SelfSlicerLib.vessel.refining import RefineRequest, RefineResult, refine_line
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLVolumeNode
@@ -84,6 +86,14 @@ class Engine:
     def first_contour(self, request: ContourRequest) -> Job[ContourResult]:
         """Return a job that makes a first contour; see `vessel.first_contour`."""
         return first_contour(request, self._thread)
+
+    def refine_line(self, request: RefineRequest) -> Job[RefineResult]:
+        """Return a job that refines a line; see `vessel.refining`."""
+        return refine_line(request, self._thread)
+
+    def compare_segments(self, request: CompareRequest) -> Job[CompareResult]:
+        """Return a job that compares two segments; see `vessel.comparing`."""
+        return compare_segments(request, self._thread)
 
     def close(self) -> None:
         """End the thread once it has finished what it is busy with."""

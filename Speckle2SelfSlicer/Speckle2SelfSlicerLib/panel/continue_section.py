@@ -9,6 +9,7 @@ import vtk
 
 from Speckle2SelfSlicerLib.panel.charts_in_layout import show_chart
 from Speckle2SelfSlicerLib.panel.labels import set_text
+from Speckle2SelfSlicerLib.panel.placing import place_points
 from Speckle2SelfSlicerLib.profile import Profile, profile_along, profile_plot, profile_table, why_no_profile
 from Speckle2SelfSlicerLib.segmenting import prepare_segmentation, segment_editor_setup
 from Speckle2SelfSlicerLib.texts import tr as _
@@ -30,7 +31,7 @@ class ContinueSection:
         ui = panel.ui
         ui.segmentButton.connect("clicked(bool)", lambda _checked=False: self.segment())
         ui.profileButton.connect("clicked(bool)", lambda _checked=False: self.plot_profile())
-        ui.profileLineSelector.connect("nodeAddedByUser(vtkMRMLNode*)", self._place_points)
+        ui.profileLineSelector.connect("nodeAddedByUser(vtkMRMLNode*)", place_points)
 
     def refresh(self) -> None:
         """Allow what there is a result for."""
@@ -120,18 +121,6 @@ class ContinueSection:
         if self._chart is not None and self._chart.GetScene() is not None:
             self._is_stale = True
             self._panel.wake()
-
-    def _place_points(self, line: slicer.vtkMRMLMarkupsNode) -> None:
-        """Let the user click the points of a new line."""
-        logic = slicer.app.applicationLogic()
-        selection, interaction = logic.GetSelectionNode(), logic.GetInteractionNode()
-        if selection is None or interaction is None:
-            return
-        line.CreateDefaultDisplayNodes()
-        selection.SetReferenceActivePlaceNodeClassName(line.GetClassName())
-        selection.SetActivePlaceNodeID(line.GetID())
-        interaction.SetPlaceModePersistence(0 if line.IsA("vtkMRMLMarkupsLineNode") else 1)  # curves take many points
-        interaction.SetCurrentInteractionMode(interaction.Place)
 
 
 def _rise(profile: Profile) -> str:

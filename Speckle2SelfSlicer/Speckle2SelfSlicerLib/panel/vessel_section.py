@@ -11,8 +11,11 @@ import vtk
 
 from Speckle2SelfSlicerLib.layers import first_view
 from Speckle2SelfSlicerLib.pair import NodeLink
+from Speckle2SelfSlicerLib.panel.agreement_part import AgreementPart
+from Speckle2SelfSlicerLib.panel.contour_part import ContourPart
 from Speckle2SelfSlicerLib.panel.labels import set_text
 from Speckle2SelfSlicerLib.panel.measure_part import MeasurePart
+from Speckle2SelfSlicerLib.panel.refine_part import RefinePart
 from Speckle2SelfSlicerLib.planes import slice_shown
 from Speckle2SelfSlicerLib.tables import write_csv
 from Speckle2SelfSlicerLib.texts import tr as _
@@ -33,7 +36,12 @@ class VesselSection:
         self._view: vtk.vtkObject | None = None
         self._is_stale = False
         self.measuring = MeasurePart(panel, self)
-        self._parts = (self.measuring,)
+        self._parts = (
+            ContourPart(panel, self),
+            self.measuring,
+            RefinePart(panel, self),
+            AgreementPart(panel, self),
+        )
         panel.ui.vesselExportButton.connect("clicked(bool)", lambda _checked=False: self.export())
         panel.ui.vesselCancelButton.connect("clicked(bool)", lambda _checked=False: self.cancel())
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Protocol
 from Speckle2SelfLogic.errors import SettingsError
 from Speckle2SelfLogic.image import UltrasoundImage
 from Speckle2SelfSlicerLib.pair import VolumePair
-from Speckle2SelfSlicerLib.sequences import Cine, cine_of, read_cine
+from Speckle2SelfSlicerLib.sequences import Cine, read_cine
 from Speckle2SelfSlicerLib.texts import tr as _
-from Speckle2SelfSlicerLib.vessel.frames import VesselFrames, vessel_frames
+from Speckle2SelfSlicerLib.vessel.frames import VesselFrames, source_cine, vessel_frames
 from Speckle2SelfSlicerLib.vessel.job import Job, JobControl, Steps
 from Speckle2SelfSlicerLib.vessel.label_segments import add_segmentation, add_segmentation_sequence
 from Speckle2SelfSlicerLib.volumes import image_from_volume, read_volume
@@ -117,16 +117,9 @@ def first_contour(request: ContourRequest, thread: ThreadPoolExecutor) -> Job[Co
     frames = vessel_frames(
         request.volume, all_frames=request.all_frames, slice_axis=request.slice_axis, shown=request.shown
     )
-    source = None
     if request.looked_at is not request.volume:
         VolumePair(request.volume, request.looked_at)  # refuses what does not fit
-    if frames.cine is not None and len(frames) > 1:
-        source = cine_of(request.looked_at)
-        if source is None or source.index_values != frames.cine.index_values:
-            message = _(
-                "'{name}' has not the frames of the cine; despeckle the whole sequence, or one frame at a time."
-            )
-            raise SettingsError(message.format(name=request.looked_at.GetName()))
+    source = source_cine(request.looked_at, frames)
     control = JobControl(thread)
     watched = (*frames.watched(), request.looked_at)
     return Job(_steps(request, frames, source, control), control, watched)

@@ -172,3 +172,22 @@ def vessel_frames(
         frames = VesselFrames(volume, axis, None, tuple(range(count)) if all_frames else (shown,))
     frames.check_right_angles()
     return frames
+
+
+def source_cine(looked_at: vtkMRMLVolumeNode, frames: VesselFrames) -> Cine | None:
+    """Return the cine that the pixels of several frames come from; None: they are those that a volume has now.
+
+    Raises
+    ------
+    SettingsError
+        If several frames of a cine are meant, and the volume is not the proxy of a cine with the same frames.
+    """
+    if frames.cine is None or len(frames) == 1:
+        return None
+    cine = cine_of(looked_at)
+    if cine is None or cine.index_values != frames.cine.index_values:
+        message = _(
+            "'{name}' does not have all frames of the cine; despeckle the whole sequence, or take one frame at a time."
+        )
+        raise SettingsError(message.format(name=looked_at.GetName()))
+    return cine

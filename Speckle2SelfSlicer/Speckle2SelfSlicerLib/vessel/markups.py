@@ -1,0 +1,140 @@
+"""Locked lines and curves in the plane of a frame: single nodes, or sequences that follow a cine."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import vtk
+
+from Speckle2SelfSlicerLib.derived import CONTENT_ATTRIBUTE, remove_displayed
+from Speckle2SelfSlicerLib.sequences import index_like, update_proxies
+from Speckle2SelfSlicerLib.vessel.frames import Places, VesselFrames
+from Speckle2SelfSlicerLib.vessel.own_nodes import claim
+from Speckle2SelfSlicerLib.vessel.shapes import Points, Style
+from Speckle2SelfSlicerLib.volumes import place_beside
+
+if TYPE_CHECKING:
+    from slicer import vtkMRMLMarkupsNode, vtkMRMLNode, vtkMRMLSequenceNode
+
+CLASSES = {
+    "line": "vtkMRMLMarkupsLineNode",
+    "curve": "vtkMRMLMarkupsCurveNode",
+    "closed curve": "vtkMRMLMarkupsClosedCurveNode",
+}
+DRAWN = "drawn: "
+LINE_THICKNESS = 0.3
+GLYPH_SCALE = 1.0
+
+
+def new_markup(style: Style, frames: VesselFrames, name: str, measured: vtkMRMLNode) -> vtkMRMLMarkupsNode:
+    """Add an empty node beside the volume of some frames; it notes down what was measured."""
+    node = frames.volume.GetScene().AddNewNodeByClass(CLASSES[style.kind], name)
+    node.SetLocked(True)
+    claim(node, measured, DRAWN + style.content)
+    _dress(node, style, frames)
+    return node
+
+
+def markup_sequence(
+    style: Style, frames: VesselFrames, points_yx_px: Sequence[Points | None], name: str
+) -> Generator[None, None, vtkMRMLSequenceNode]:
+    """Return a sequence, in no scene yet, with a node for each frame of the cine.
+
+    Parameters
+    ----------
+    style
+        What it is.
+    frames
+        Some or all frames of a cine.
+    points_yx_px
+        Rows and columns (N, 2) for each of them, None for nothing; other frames of the cine have nothing either.
+    name
+        Of sequence and nodes.
+    """
+    import slicer
+
+    sequence = slicer.vtkMRMLSequenceNode()
+    sequence.SetName(name)
+    index_like(frames.cine.sequence, sequence)
+    positions = {number: position for position, number in enumerate(frames.numbers)}
+    for number, value in enumerate(frames.cine.index_values):
+        node = getattr(slicer, CLASSES[style.kind])()
+        node.SetName(name)
+        node.SetLocked(True)
+        node.SetAttribute(CONTENT_ATTRIBUTE, DRAWN + style.content)
+        position = positions.get(number)
+        if position is not None and points_yx_px[position] is not None:
+            _set_places(node, frames.ras_of(position, points_yx_px[position]))
+        sequence.SetDataNodeAtValue(node, value)
+        yield None
+    return sequence
+
+
+def add_markup_sequence(
+    sequence: vtkMRMLSequenceNode, style: Style, frames: VesselFrames, measured: vtkMRMLNode
+) -> vtkMRMLMarkupsNode:
+    """Put a finished sequence into the scene and the browser of the cine, and return its proxy."""
+    cine = frames.cine
+    cine.sequence.GetScene().AddNode(sequence)
+    claim(sequence, measured, DRAWN + style.content)
+    cine.browser.AddSynchronizedSequenceNodeID(sequence.GetID())
+    update_proxies(cine.browser)
+    node = cine.browser.GetProxyNode(sequence)
+    cine.browser.SetOverwriteProxyName(sequence, False)
+    cine.browser.SetSaveChanges(sequence, False)
+    node.SetName(sequence.GetName())
+    _dress(node, style, frames)
+    return node
+
+
+def move_markup(node: vtkMRMLMarkupsNode, frames: VesselFrames, position: int, points_yx_px: Points) -> None:
+    """Give a node in the scene other points: rows and columns (N, 2) of a frame of the volume."""
+    places_ras = frames.ras_of(position, points_yx_px)
+    world = np.empty_like(places_ras)
+    there = [0.0, 0.0, 0.0]
+    for number, place in enumerate(places_ras.tolist()):
+        frames.volume.TransformPointToWorld(place, there)
+        world[number] = there
+    _set_places(node, world)
+
+
+def remove_markups(node: vtkMRMLNode) -> None:
+    """Take a markups node of this module, or a sequence of them with its proxy, out of the scene."""
+    scene = node.GetScene()
+    if not node.IsA("vtkMRMLSequenceNode"):
+        remove_displayed(node)
+        return
+    for number in range(scene.GetNumberOfNodesByClass("vtkMRMLSequenceBrowserNode")):
+        browser = scene.GetNthNodeByClass(number, "vtkMRMLSequenceBrowserNode")
+        proxy = browser.GetProxyNode(node)
+        if proxy is not None:
+            browser.RemoveSynchronizedSequenceNode(node.GetID())
+            if proxy.GetScene() is scene:
+                remove_displayed(proxy)
+    scene.RemoveNode(node)
+
+
+def _dress(node: vtkMRMLMarkupsNode, style: Style, frames: VesselFrames) -> None:
+    """Give a node place, colour and label: a length in mm is written beside lines only if the image is calibrated."""
+    node.SetAndObserveTransformNodeID(frames.volume.GetTransformNodeID())
+    place_beside(node, frames.volume)
+    if node.GetDisplayNode() is None:
+        node.CreateDefaultDisplayNodes()
+    display = node.GetDisplayNode()
+    display.SetColor(*style.colour)
+    display.SetSelectedColor(*style.colour)  # what markups are drawn in unless they are deselected
+    display.SetPointLabelsVisibility(False)
+    display.SetPropertiesLabelVisibility(style.kind == "line" and frames.spacing_mm is not None)
+    display.SetGlyphScale(GLYPH_SCALE)
+    display.SetLineThickness(LINE_THICKNESS)
+
+
+def _set_places(node: vtkMRMLMarkupsNode, world_ras: Places) -> None:
+    points = vtk.vtkPoints()
+    for place in world_ras.tolist():
+        points.InsertNextPoint(place)
+    was_modifying = node.StartModify()
+    node.SetControlPointPositionsWorld(points)
+    node.EndModify(was_modifying)
