@@ -15,10 +15,11 @@ from Speckle2SelfSlicerLib.quality import FiguresJob, FramePairs, figures_over_f
 from Speckle2SelfSlicerLib.request import DespeckleRequest, MethodRequest
 from Speckle2SelfSlicerLib.run import DespeckleRun
 from Speckle2SelfSlicerLib.vessel.comparing import CompareRequest, CompareResult, compare_segments
-from Speckle2SelfSlicerLib.vessel.first_contour import ContourRequest, ContourResult, first_contour
+from Speckle2SelfSlicerLib.vessel.first_contour import ContourRequest, ContourResult, Segmenter, first_contour
 from Speckle2SelfSlicerLib.vessel.job import Job
 from Speckle2SelfSlicerLib.vessel.measuring import MeasureRequest, MeasureResult, measure_vessel
 from Speckle2SelfSlicerLib.vessel.refining import RefineRequest, RefineResult, refine_line
+from Speckle2SelfSlicerLib.vessel.segmenters import SegmenterStore
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLVolumeNode
@@ -28,7 +29,7 @@ class Engine:
     """Makes runs, previews, live images and figures. All share one thread, which keeps a network's libraries warm."""
 
     def __init__(self) -> None:
-        self._methods = MethodStore()
+        self._methods, self._segmenters = MethodStore(), SegmenterStore()
         self._is_closed = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="Speckle2Self")
 
@@ -82,6 +83,10 @@ class Engine:
     def measure_vessel(self, request: MeasureRequest) -> Job[MeasureResult]:
         """Return a job that measures segments of a vessel; see `vessel.measuring`."""
         return measure_vessel(request, self._thread)
+
+    def segmenter(self, device: str = "auto") -> Segmenter:
+        """Return the shipped segmenter of carotid lumen and wall; takes seconds the first time."""
+        return self._segmenters.load(device)
 
     def first_contour(self, request: ContourRequest) -> Job[ContourResult]:
         """Return a job that makes a first contour; see `vessel.first_contour`."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -85,18 +87,39 @@ class MethodStore:
 def _load(name_or_path: str, device: str) -> FrameDespeckler:
     if not needs_torch(name_or_path):
         return load_method(name_or_path, device)
+    otherwise = _("or choose a classical filter such as 'median'")
+    with loading_torch(_("The method '{method}'").format(method=name_or_path), otherwise):
+        network = load_method(name_or_path, device)
+        network.despeckle(np.zeros((1, *WARM_UP_YX), np.float32))  # what a first call loads belongs to loading
+        return network
+
+
+@contextmanager
+def loading_torch(what: str, otherwise: str) -> Iterator[None]:
+    """Keep the window alive while something inside imports torch, and say in one sentence if that does not work.
+
+    Parameters
+    ----------
+    what
+        What needs it: the start of the sentence.
+    otherwise
+        What to do without it.
+
+    Raises
+    ------
+    SettingsError
+        If PyTorch is missing or damaged.
+    """
     try:
         with torch_without_stalls():
-            network = load_method(name_or_path, device)
-            network.despeckle(np.zeros((1, *WARM_UP_YX), np.float32))  # what a first call loads belongs to loading
-            return network
+            yield
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         message = _(
-            "The method '{method}' needs PyTorch, which this Slicer does not have yet: install it with the extension "
-            "'PyTorch' (module 'PyTorch Utils'), or choose a classical filter such as 'median'."
-        ).format(method=name_or_path)
+            "{what} needs PyTorch, which this Slicer does not have yet: install it with the extension 'PyTorch' "
+            "(module 'PyTorch Utils'), {otherwise}."
+        ).format(what=what, otherwise=otherwise)
         raise SettingsError(message) from error
     except (ImportError, OSError) as error:  # libraries that are damaged, or of another version
         raise unusable(reason_of(error)) from error

@@ -5,7 +5,7 @@ import pytest
 
 from Testing.slicer.cines import show
 from Testing.slicer.segments import add_segmentation
-from Testing.slicer.vessels import UPRIGHT, add_stack, add_vessel_cine, ring
+from Testing.slicer.vessels import UPRIGHT, LabelSegmenter, add_stack, add_vessel_cine, ring
 
 
 @pytest.fixture
@@ -119,3 +119,82 @@ def test_figures_and_lines_follow_the_frame_of_a_cine(a_panel, a_slicer_app, a_s
     assert rows_shown(ui.vesselTable)["Equivalent diameter"].startswith("6.0")
     show(browser, 1)
     a_slicer_app.pump(lambda: ui.vesselTable.rowCount == 0)
+
+
+def test_a_first_contour_is_made_chosen_and_measured(a_panel, a_slicer_app, a_vessel, wait, monkeypatch):
+    ui, panel = a_panel.ui, a_panel.panel
+    assert "no despeckled image yet" in ui.contourButton.toolTip
+    ui.vesselImageComboBox.currentIndex = 1
+    assert ui.contourButton.enabled
+    monkeypatch.setattr(panel, "prepare", lambda _how: True)
+    labels = np.stack([ring(10.0), ring(11.0)])
+    monkeypatch.setattr(panel.engine, "segmenter", lambda _device: LabelSegmenter(labels, untrusted=(0,)))
+    ui.contourButton.click()
+    assert wait().startswith("DO NOT TRUST the contour in 1 of 2 frames (0) of 'Carotid first contour'")
+    assert panel.parameters.vesselSegmentation.GetName() == "Carotid first contour"
+    assert ui.vesselSegmentationSelector.currentNode() is panel.parameters.vesselSegmentation
+    assert ui.lumenSegmentComboBox.currentText == "Lumen"
+    ui.vesselMeasureButton.click()
+    assert "DO NOT TRUST the first contour in 1 frames." in wait()
+
+
+def test_the_despeckled_image_is_looked_at_once_there_is_one(a_panel, a_slicer_app, a_vessel, wait, apply, monkeypatch):
+    from Testing.slicer.pairs import pixels_of
+
+    a_panel.panel.parameters.method = "median"
+    apply()
+    monkeypatch.setattr(a_panel.panel, "prepare", lambda _how: True)
+    segmenter = LabelSegmenter(np.stack([ring(10.0), ring(11.0)]))
+    monkeypatch.setattr(a_panel.panel.engine, "segmenter", lambda _device: segmenter)
+    a_panel.ui.contourButton.click()
+    wait()
+    np.testing.assert_array_equal(segmenter.seen[0].pixels, pixels_of(a_panel.panel.result))
+
+
+def test_two_segmentations_are_compared_and_the_table_can_be_saved(a_panel, a_slicer_app, a_scene, a_vessel, wait):
+    ui = a_panel.ui
+    assert "Choose a second segmentation" in ui.agreementButton.toolTip
+    other = add_segmentation(a_scene, {"lumen B": np.stack([ring(13.0)] * 2) == 1}, UPRIGHT, "Second reader")
+    ui.otherSegmentationSelector.setCurrentNode(other)
+    assert ui.otherSegmentComboBox.currentText == "lumen B"
+    ui.agreementButton.click()
+    assert wait().startswith("Mean over 2 frames: Dice 0.8")
+    assert ui.vesselExportButton.enabled
+    a_scene.RemoveNode(other)
+    assert a_panel.panel.parameters.otherSegmentation is None
+
+
+def test_a_line_placed_by_hand_is_refined_or_refused_in_words(a_panel, a_slicer_app, a_scene, a_vessel, wait):
+    import slicer
+
+    ui = a_panel.ui
+    ui.vesselImageComboBox.currentIndex = 1
+    line = ui.caliperLineSelector.addNode()
+    assert slicer.app.applicationLogic().GetSelectionNode().GetActivePlaceNodeID() == line.GetID()
+    assert "has no length" in ui.refineButton.toolTip
+    for column in (20.0, 52.0):
+        line.AddControlPointWorld((UPRIGHT @ (column, 32.3, 1.0, 1.0))[:3])
+    a_slicer_app.pump(lambda: ui.refineButton.enabled)
+    ui.refineButton.click()
+    assert "Lumen diameter at" in wait()
+    assert a_scene.GetNumberOfNodesByClass("vtkMRMLMarkupsLineNode") == 2
+    ui.caliperKindComboBox.currentIndex = 1
+    for number, column in enumerate((5.0, 12.0)):
+        line.SetNthControlPointPositionWorld(number, (UPRIGHT @ (column, 5.0, 1.0, 1.0))[:3])
+    ui.refineButton.click()
+    assert "was not refined: lumen-intima line" in wait()
+
+
+def test_without_pytorch_a_first_contour_says_so(a_panel, a_vessel, monkeypatch):
+    from Speckle2SelfLogic.errors import SettingsError
+
+    a_panel.ui.vesselImageComboBox.currentIndex = 1
+
+    def missing(_how):
+        message = "No PyTorch here."
+        raise SettingsError(message)
+
+    monkeypatch.setattr(a_panel.panel, "prepare", missing)
+    a_panel.ui.contourButton.click()
+    assert a_panel.ui.messageLabel.text == "No PyTorch here."
+    assert not a_panel.panel.vessel.is_busy

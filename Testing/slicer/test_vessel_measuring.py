@@ -63,7 +63,8 @@ def test_without_calibration_lengths_are_in_pixels(measure, a_scene):
     assert column_of(result.table, "Equivalent diameter (px)") == pytest.approx([24.0], abs=0.2)
     assert result.table.GetTable().GetColumnByName(DIAMETER) is None
     lines = markups_of(a_scene, "vtkMRMLMarkupsLineNode")
-    assert not any(line.GetDisplayNode().GetPropertiesLabelVisibility() for line in lines.values())
+    assert not any(line.GetDisplayNode().GetPropertiesLabelVisibility() for line in lines.values())  # would say mm
+    assert lines["maximum diameter"].GetNthControlPointLabel(0).endswith(" px")
 
 
 def test_lines_and_curves_lie_on_the_walls_under_the_images_transform(measure, a_scene):
@@ -89,6 +90,7 @@ def test_drawings_follow_the_slice_in_view(measure, a_scene):
     result = measure(volume, segmentation)
     line = markups_of(a_scene)["maximum diameter"]
     assert line.GetMeasurement("length").GetValue() == pytest.approx(20 * STEP_MM, abs=0.3)
+    assert line.GetNthControlPointLabel(0).startswith("max 5.")
     result.drawing.show(1)
     assert line.GetMeasurement("length").GetValue() == pytest.approx(32 * STEP_MM, abs=0.3)
     np.testing.assert_allclose(world_points(line)[:, 2], 1.0)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from Speckle2SelfSlicerLib.pair import NodeLink
 from Speckle2SelfSlicerLib.vessel.frames import VesselFrames
 from Speckle2SelfSlicerLib.vessel.markups import (
@@ -18,14 +16,14 @@ from Speckle2SelfSlicerLib.vessel.markups import (
     remove_markups,
 )
 from Speckle2SelfSlicerLib.vessel.own_nodes import own_nodes
-from Speckle2SelfSlicerLib.vessel.shapes import STYLES, Points, contents_of, shapes_of
+from Speckle2SelfSlicerLib.vessel.shapes import STYLES, Shape, contents_of, shapes_of
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLMarkupsNode
 
     from Speckle2SelfSlicerLib.vessel.measuring import VesselFigures
 
-FrameShapes = dict[str, Points]
+FrameShapes = dict[str, Shape]
 
 
 class Drawing:
@@ -62,7 +60,7 @@ class Drawing:
         position = numbers.index(number) if number in numbers else 0
         shapes = self._shapes[position] if number in numbers else {}
         for content, node in self.nodes.items():
-            move_markup(node, frames, position, shapes.get(content, np.zeros((0, 2))))
+            move_markup(node, frames, position, shapes.get(content))
 
 
 def draw_figures(figures: VesselFigures) -> Generator[None, None, Drawing]:
@@ -78,8 +76,8 @@ def draw_figures(figures: VesselFigures) -> Generator[None, None, Drawing]:
     sequences = []
     if frames.cine is not None:
         for style in styles:
-            points = [each.get(style.content) for each in shapes]
-            sequences.append((yield from markup_sequence(style, frames, points, names[style.content])))
+            of_frames = [each.get(style.content) for each in shapes]
+            sequences.append((yield from markup_sequence(style, frames, of_frames, names[style.content])))
     for node in own_nodes(segmentation, DRAWN):
         remove_markups(node)
     if frames.cine is not None:

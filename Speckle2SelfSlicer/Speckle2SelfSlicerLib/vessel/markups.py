@@ -12,7 +12,7 @@ from Speckle2SelfSlicerLib.derived import CONTENT_ATTRIBUTE, remove_displayed
 from Speckle2SelfSlicerLib.sequences import index_like, update_proxies
 from Speckle2SelfSlicerLib.vessel.frames import Places, VesselFrames
 from Speckle2SelfSlicerLib.vessel.own_nodes import claim
-from Speckle2SelfSlicerLib.vessel.shapes import Points, Style
+from Speckle2SelfSlicerLib.vessel.shapes import Shape, Style
 from Speckle2SelfSlicerLib.volumes import place_beside
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def new_markup(style: Style, frames: VesselFrames, name: str, measured: vtkMRMLN
 
 
 def markup_sequence(
-    style: Style, frames: VesselFrames, points_yx_px: Sequence[Points | None], name: str
+    style: Style, frames: VesselFrames, shapes: Sequence[Shape | None], name: str
 ) -> Generator[None, None, vtkMRMLSequenceNode]:
     """Return a sequence, in no scene yet, with a node for each frame of the cine.
 
@@ -48,8 +48,8 @@ def markup_sequence(
         What it is.
     frames
         Some or all frames of a cine.
-    points_yx_px
-        Rows and columns (N, 2) for each of them, None for nothing; other frames of the cine have nothing either.
+    shapes
+        One for each of them, None for nothing; other frames of the cine have nothing either.
     name
         Of sequence and nodes.
     """
@@ -65,8 +65,9 @@ def markup_sequence(
         node.SetLocked(True)
         node.SetAttribute(CONTENT_ATTRIBUTE, DRAWN + style.content)
         position = positions.get(number)
-        if position is not None and points_yx_px[position] is not None:
-            _set_places(node, frames.ras_of(position, points_yx_px[position]))
+        shape = None if position is None else shapes[position]
+        if shape is not None:
+            _set_places(node, frames.ras_of(position, shape.points_yx_px), shape.label)
         sequence.SetDataNodeAtValue(node, value)
         yield None
     return sequence
@@ -89,15 +90,15 @@ def add_markup_sequence(
     return node
 
 
-def move_markup(node: vtkMRMLMarkupsNode, frames: VesselFrames, position: int, points_yx_px: Points) -> None:
-    """Give a node in the scene other points: rows and columns (N, 2) of a frame of the volume."""
-    places_ras = frames.ras_of(position, points_yx_px)
+def move_markup(node: vtkMRMLMarkupsNode, frames: VesselFrames, position: int, shape: Shape | None) -> None:
+    """Give a node in the scene the shape of a frame of the volume, or nothing."""
+    places_ras = np.zeros((0, 3)) if shape is None else frames.ras_of(position, shape.points_yx_px)
     world = np.empty_like(places_ras)
     there = [0.0, 0.0, 0.0]
     for number, place in enumerate(places_ras.tolist()):
         frames.volume.TransformPointToWorld(place, there)
         world[number] = there
-    _set_places(node, world)
+    _set_places(node, world, "" if shape is None else shape.label)
 
 
 def remove_markups(node: vtkMRMLNode) -> None:
@@ -117,7 +118,7 @@ def remove_markups(node: vtkMRMLNode) -> None:
 
 
 def _dress(node: vtkMRMLMarkupsNode, style: Style, frames: VesselFrames) -> None:
-    """Give a node place, colour and label: a length in mm is written beside lines only if the image is calibrated."""
+    """Give a node place and colour. Lengths are written as labels of points: markups know no pixels as a unit."""
     node.SetAndObserveTransformNodeID(frames.volume.GetTransformNodeID())
     place_beside(node, frames.volume)
     if node.GetDisplayNode() is None:
@@ -125,16 +126,18 @@ def _dress(node: vtkMRMLMarkupsNode, style: Style, frames: VesselFrames) -> None
     display = node.GetDisplayNode()
     display.SetColor(*style.colour)
     display.SetSelectedColor(*style.colour)  # what markups are drawn in unless they are deselected
-    display.SetPointLabelsVisibility(False)
-    display.SetPropertiesLabelVisibility(style.kind == "line" and frames.spacing_mm is not None)
+    display.SetPointLabelsVisibility(style.kind == "line")
+    display.SetPropertiesLabelVisibility(False)
     display.SetGlyphScale(GLYPH_SCALE)
     display.SetLineThickness(LINE_THICKNESS)
 
 
-def _set_places(node: vtkMRMLMarkupsNode, world_ras: Places) -> None:
+def _set_places(node: vtkMRMLMarkupsNode, world_ras: Places, label: str) -> None:
     points = vtk.vtkPoints()
     for place in world_ras.tolist():
         points.InsertNextPoint(place)
     was_modifying = node.StartModify()
     node.SetControlPointPositionsWorld(points)
+    for number in range(len(world_ras)):
+        node.SetNthControlPointLabel(number, "" if number else label)
     node.EndModify(was_modifying)

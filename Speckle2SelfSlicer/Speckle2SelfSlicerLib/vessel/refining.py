@@ -19,7 +19,7 @@ from Speckle2SelfSlicerLib.vessel.frames import VesselFrames, source_cine, vesse
 from Speckle2SelfSlicerLib.vessel.job import Job, JobControl, Steps
 from Speckle2SelfSlicerLib.vessel.markups import add_markup_sequence, markup_sequence, move_markup, new_markup
 from Speckle2SelfSlicerLib.vessel.refined_tables import width_plot, widths_table
-from Speckle2SelfSlicerLib.vessel.shapes import Style
+from Speckle2SelfSlicerLib.vessel.shapes import Shape, Style
 from Speckle2SelfSlicerLib.volumes import voxels_of
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _steps(request: RefineRequest, frames: VesselFrames, drawn: Line, control: J
     curve = yield from control.compute(
         diameter_curve, [each.width for each in calipers], Scale.of(spacing_mm), frames.times_s
     )
-    lines = [None if each.line_yx_px is None else np.array(each.line_yx_px) for each in calipers]
+    lines = [_shape(each) for each in calipers]
     result = RefineResult(request, frames, tuple(calipers), curve)
     if all(line is None for line in lines):
         return result
@@ -165,6 +165,12 @@ def _caliper(*arguments: object, **named: object) -> Caliper:
     from Speckle2SelfLogic.geometry.caliper import refine_line as found
 
     return found(*arguments, **named)
+
+
+def _shape(caliper: Caliper) -> Shape | None:
+    if caliper.line_yx_px is None:
+        return None
+    return Shape(np.array(caliper.line_yx_px), f"{caliper.width.value:.2f} {caliper.width.unit}")
 
 
 def _end(line: vtkMRMLMarkupsLineNode, number: int) -> tuple[float, float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,13 @@ Kind = Literal["line", "curve", "closed curve"]
 MOST_POINTS = 72
 WHOLE = 0.98
 """From this share of the lumen border on, a wall counts as lying all round."""
+
+
+class Shape(NamedTuple):
+    """Points (N, 2), rows and columns in pixels, and what is written at the first one."""
+
+    points_yx_px: Points
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,10 +51,30 @@ STYLES = {
 }
 
 
-def shapes_of(measured: FrameMeasurement) -> dict[str, Points]:
-    """Return the points (N, 2), rows and columns in pixels, of every shape that a frame has, by content."""
-    shapes = _transverse(measured) if isinstance(measured, TransverseMeasurement) else _longitudinal(measured)
-    return {content: np.asarray(points, np.float64) for content, points in shapes.items() if len(points) >= 2}
+def shapes_of(measured: FrameMeasurement) -> dict[str, Shape]:
+    """Return every shape that a frame has, by content; lengths are written at the ends of lines."""
+    is_transverse = isinstance(measured, TransverseMeasurement)
+    points = _transverse(measured) if is_transverse else _longitudinal(measured)
+    labels = _LABELS_TRANSVERSE if is_transverse else _LABELS_LONGITUDINAL
+    shapes = {}
+    for content, places in points.items():
+        if len(places) >= 2:
+            word, figure = labels.get(content, ("", ""))
+            length = getattr(measured, figure) if figure else None
+            label = "" if length is None else f"{word} {length.value:.2f} {length.unit}"
+            shapes[content] = Shape(np.asarray(places, np.float64), label)
+    return shapes
+
+
+_LABELS_TRANSVERSE = {
+    "minimum diameter": ("min", "minimum_diameter"),
+    "maximum diameter": ("max", "maximum_diameter"),
+    "thickest wall": ("wall", "maximum_wall"),
+}
+_LABELS_LONGITUDINAL = {
+    "minimum diameter": ("min", "minimum_diameter"),
+    "maximum IMT": ("IMT", "maximum_imt"),
+}
 
 
 def contents_of(measured: FrameMeasurement) -> tuple[str, ...]:
