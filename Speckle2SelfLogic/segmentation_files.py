@@ -1,4 +1,4 @@
-"""Label images on disk: every format of the core that keeps whole numbers, and 3D Slicer's ``.seg.nrrd``.
+"""Label images on disk: formats of the core that keep whole numbers, 3D Slicer's ``.seg.nrrd``, and DICOM SEG.
 
 A ``.seg.nrrd`` file is a three-dimensional NRRD label image whose header names the segments. A single frame becomes a
 volume of one slice, a cine a stack of its frames.
@@ -21,7 +21,8 @@ from Speckle2SelfLogic.io import check_writable, image_suffix, read_image, write
 from Speckle2SelfLogic.plain_errors import one_sentence
 
 SEGMENTATION_SUFFIX = ".seg.nrrd"
-_LOSSY = (".jpg", ".jpeg", ".dcm")
+_LOSSY = (".jpg", ".jpeg")
+_DICOM = ".dcm"
 _COLOURS = ("0.85 0.15 0.15", "0.95 0.8 0.3", "0.2 0.6 0.9", "0.3 0.8 0.4")
 
 
@@ -48,21 +49,25 @@ def check_labels_writable(labels: UltrasoundImage | None, path: str | os.PathLik
     """
     suffix = image_suffix(path)
     if suffix in _LOSSY:
-        message = f"'{path}' cannot be written: {suffix} cannot hold labels; use .seg.nrrd, .nrrd, .nii.gz or .png."
+        message = (
+            f"'{path}' cannot be written: {suffix} cannot hold labels; use .seg.nrrd, .nrrd, .nii.gz, .png or .dcm."
+        )
         raise ImageFileError(message)
     if is_segmentation_name(path) and labels is not None and labels.geometry_dimension > 3:
         message = f"'{path}' cannot be written: .seg.nrrd holds 3 axes, but the image has {labels.axes}; use .nrrd."
         raise ImageFileError(message)
-    check_writable(labels, path)
+    check_writable(None if suffix == _DICOM else labels, path)
 
 
 def write_labels(labels: UltrasoundImage, path: str | os.PathLike[str], names: Sequence[str]) -> None:
     """Write a label image in the format that the ending of the path names; it appears whole or not at all.
 
+    ``.dcm`` is a DICOM segmentation of the DICOM file that the labels' image was read from.
+
     Parameters
     ----------
     names
-        Of labels 1, 2, ...; only ``.seg.nrrd`` holds them.
+        Of labels 1, 2, ...; ``.seg.nrrd`` and DICOM hold them.
 
     Raises
     ------
@@ -75,16 +80,16 @@ def write_labels(labels: UltrasoundImage, path: str | os.PathLike[str], names: S
         As `Speckle2SelfLogic.io.write_image`.
     """
     check_labels_writable(labels, path)
-    if not is_segmentation_name(path):
+    target, is_dicom = Path(path), image_suffix(path) == _DICOM
+    if not is_dicom and not is_segmentation_name(path):
         write_image(labels, path)
         return
-    target = Path(path)
     with (
         one_sentence(path, "could not be written", labels.pixels.nbytes),
         tempfile.TemporaryDirectory(prefix=".speckle2self-", dir=target.parent) as folder,
     ):
-        draft = Path(folder) / "draft.seg.nrrd"
-        _write_segmentation(as_volume(labels), draft, names)
+        draft = Path(folder) / target.name
+        (_write_dicom if is_dicom else _write_seg_nrrd)(labels, draft, names)
         draft.replace(target)
 
 
@@ -148,9 +153,18 @@ def _whole_numbers(values: npt.NDArray[np.generic], path: str | os.PathLike[str]
     return numbers.astype(np.uint8)
 
 
-def _write_segmentation(labels: UltrasoundImage, path: Path, names: Sequence[str]) -> None:
+def _write_dicom(labels: UltrasoundImage, path: Path, names: Sequence[str]) -> None:
+    from Speckle2SelfLogic.dicom_seg import write_segmentation
+
+    source = Path(labels.provenance.source)
+    models = labels.provenance.history[-1:]
+    write_segmentation(labels.pixels, source, path, names=[name.lower() for name in names], models=models)
+
+
+def _write_seg_nrrd(frames: UltrasoundImage, path: Path, names: Sequence[str]) -> None:
     import SimpleITK
 
+    labels = as_volume(frames)
     volume = SimpleITK.GetImageFromArray(np.ascontiguousarray(labels.pixels, np.uint8))
     volume.SetSpacing(labels.spacing_mm)
     volume.SetOrigin(labels.origin_mm)

@@ -6,9 +6,9 @@ from PIL import Image
 
 from Speckle2SelfLogic.errors import SettingsError, UnsupportedImageError
 from Speckle2SelfLogic.image import Calibration, UltrasoundImage
-from Speckle2SelfLogic.io import write_image
+from Speckle2SelfLogic.io import read_image, write_image
 from Speckle2SelfLogic.segmentation_files import write_labels
-from Testing.logic.dicom_files import a_dicom_file
+from Testing.logic.dicom_files import CINE, a_dicom_file
 from Testing.training.segmentation_data import disc_frame, set_plan
 from Training.segmentation.frames import check_sizes, list_frames
 from Training.segmentation.layouts import find_pairs
@@ -126,6 +126,17 @@ def test_a_segment_counts_by_its_name_wherever_the_file_names_it(a_cine, tmp_pat
 PERSON = dict.fromkeys(
     ("PatientID", "PatientBirthDate", "PatientSex", "StudyID", "AccessionNumber", "StudyDate", "StudyTime"), ""
 ) | {"ReferringPhysicianName": "", "SeriesNumber": 1, "InstanceNumber": 1, "Manufacturer": ""}
+
+
+def test_the_segmentation_of_a_dicom_cine_is_read_as_it_was_written(tmp_path):
+    pytest.importorskip("highdicom", reason="needs highdicom")
+    a_dicom_file(tmp_path / "us.dcm", CINE, len(CINE), **PERSON)
+    image = read_image(tmp_path / "us.dcm")
+    mask = np.zeros(CINE.shape, np.uint8)
+    mask[1, 1:, 1:3], mask[4, 0, :2] = 1, 2
+    write_labels(image.with_pixels(mask, "drawn"), tmp_path / "seg.dcm", ("Lumen", "Wall"))
+    labels = read_masks(tmp_path / "seg.dcm", {"wall": (9,), "lumen": (9,)}, len(CINE))
+    np.testing.assert_array_equal(labels, np.array([0, 2, 1])[mask])
 
 
 def a_dicom_segmentation(tmp_path, mask, kind):

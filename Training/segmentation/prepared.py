@@ -16,8 +16,8 @@ from Speckle2SelfLogic.comparison import single_frame
 from Speckle2SelfLogic.denoiser import Denoiser
 from Speckle2SelfLogic.frames import grey_frame, grey_range_of
 from Speckle2SelfLogic.image import UltrasoundImage
-from Speckle2SelfLogic.methods import load_method
-from Speckle2SelfLogic.runtime import FrameDespeckler, NetworkDespeckler
+from Speckle2SelfLogic.methods import identify_method, load_method
+from Speckle2SelfLogic.runtime import FrameDespeckler
 from Speckle2SelfLogic.segmenter import grid_of
 from Speckle2SelfLogic.working_grid import WorkingGrid
 from Training.segmentation.frames import MaskedFrame, read
@@ -52,9 +52,8 @@ class Preparer:
         """
         if self.method.name == ORIGINAL and not self.method.model:
             return ORIGINAL
-        method = self._method()
-        identity = method.sha256 if isinstance(method, NetworkDespeckler) else repr(method)
-        return f"{identity or _file_checksum(self.method.model)} {__version__}"
+        _, sha256 = identify_method(self.method.model)
+        return f"{sha256 or repr(self._method())} {__version__}"
 
     def picture(self, frame: MaskedFrame) -> Path:
         """Return the prepared picture of a frame, 8-bit grey on the grid, made if it is not there."""
@@ -70,7 +69,8 @@ class Preparer:
 
     def _method(self) -> FrameDespeckler:
         if not self._loaded:
-            self._loaded.append(load_method(self.method.model, self.device))
+            # Always torch: another runtime rounds otherwise, and a comparison must not depend on what is installed.
+            self._loaded.append(load_method(self.method.model, self.device, runtime="torch"))
         return self._loaded[0]
 
 
