@@ -16,14 +16,14 @@ from scipy import ndimage, signal
 
 from Speckle2SelfLogic.geometry.measures import Line, Scale, Values
 
-ALONG_BLUR_PX = 1.0
+ALONG_BLUR_PX = 0.7
 ACROSS_BLUR_PX = 2.0
 SAMPLES_PER_PX = 4
 _FIRST_SHARE = 0.3
 """Of all rises near the expected place, the first that is at least this share of the steepest is the edge."""
 _PLATEAU_PX = (10.0, 4.0)
 _TOP_WITHIN_PX = 8.0
-_TOP_PROMINENCE = 0.2
+_TOP_PROMINENCE = 0.08
 _FOLLOW_PX = 4.0
 _AGREE_PX = 1.5
 _LEAST_AGREEMENT = 0.6
@@ -156,9 +156,6 @@ def _locate(
     if not tops.size:
         return "no rise from dark to bright near the end of the line"
     edge = begin - 1 + int(tops[0])
-    behind = profile[edge : edge + round(_TOP_WITHIN_PX * SAMPLES_PER_PX)]
-    summit, _ = signal.find_peaks(behind, prominence=max(_TOP_PROMINENCE * float(np.ptp(behind)), 1e-12))
-    top = edge + (int(summit[0]) if summit.size else int(behind.argmax()))
     if after is None:
         far, near = (max(0, edge - round(pixels * SAMPLES_PER_PX)) for pixels in _PLATEAU_PX)
         low = float(np.median(profile[far : max(near, far + 1)]))
@@ -166,6 +163,7 @@ def _locate(
     else:
         bottom = round(after.top - first)
         low = float(profile[bottom : edge + 1].min())
+    top = edge + _first_top(profile[edge : edge + round(_TOP_WITHIN_PX * SAMPLES_PER_PX)], low)
     high = float(profile[top])
     below = np.flatnonzero(profile[bottom:top] < (low + high) / 2)
     if high <= low or not below.size:
@@ -173,6 +171,13 @@ def _locate(
     before = bottom + int(below[-1])
     part = ((low + high) / 2 - profile[before]) / (profile[before + 1] - profile[before])
     return first + before + float(part), first + top, low, high
+
+
+def _first_top(behind: Values, low: float) -> int:
+    """Return the first summit that stands out, be there a brighter one behind it (two lines), or the highest place."""
+    summits, found = signal.find_peaks(behind, prominence=1e-12)
+    clear = summits[found["prominences"] >= _TOP_PROMINENCE * (behind[summits] - low)]
+    return int(clear[0]) if clear.size else int(behind.argmax())
 
 
 def _follow(values: Values, level: float, expected: float) -> Values:
