@@ -94,6 +94,8 @@ class ImageContext(NamedTuple):
 
     grey_range: GreyRange
     sector: Sector
+    reference: float | None = None
+    """Value of 0 dB of an envelope, see `envelope.EnvelopeDenoiser`; None for B-mode."""
 
 
 class Despeckled(NamedTuple):

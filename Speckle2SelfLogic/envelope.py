@@ -1,4 +1,4 @@
-"""Linear envelopes through a method that was made for B-mode: compressed, despeckled, and brought back."""
+"""Linear and log envelopes through a method that was made for B-mode: compressed, despeckled, and brought back."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from Speckle2SelfLogic.denoiser import Denoiser, Despeckled, ImageContext, Mask, ProgressCallback
-from Speckle2SelfLogic.errors import UnsupportedImageError
+from Speckle2SelfLogic.denoiser import Denoiser, DenoiseSettings, Despeckled, ImageContext, Mask, ProgressCallback
+from Speckle2SelfLogic.errors import SettingsError, UnsupportedImageError
 from Speckle2SelfLogic.image import IntensityDomain, UltrasoundImage
-from Speckle2SelfLogic.raw.signals import LogCompression
-from Speckle2SelfLogic.runtime import method_domain
+from Speckle2SelfLogic.raw.signals import DecibelScale, Domain, GreyScale, LogCompression
+from Speckle2SelfLogic.runtime import FrameDespeckler, method_domain
 
 
 @dataclass(frozen=True)
 class EnvelopeDenoiser:
-    """A `Denoiser` for linear envelopes, called in the same way.
+    """A `Denoiser` for envelopes, called in the same way.
 
-    The envelope is log-compressed to B-mode grey over ``dynamic_range_db``, despeckled there, since that is what the
-    method's card names, and expanded again. Where the method changes no grey, the envelope keeps its value.
+    The envelope becomes B-mode grey over ``dynamic_range_db``, is despeckled there, since that is what the method's
+    card names, and is brought back. Where the method changes no grey, the envelope keeps its value. A model whose card
+    names linear envelopes gets those as they are.
 
     Parameters
     ----------
@@ -29,18 +29,33 @@ class EnvelopeDenoiser:
     dynamic_range_db
         Range of the compression; what lies below it is black to the method.
     reference
-        Envelope of 0 dB. Left out: the largest of each image; give that of a whole cine for single frames of it.
+        Value of 0 dB. Left out: that of the context, or else the largest of the image.
+    is_log
+        Whether values are a log envelope: whole numbers are grey already, real numbers are dB.
     """
 
     denoiser: Denoiser
     dynamic_range_db: float
     reference: float | None = None
+    is_log: bool = False
+
+    @property
+    def method(self) -> FrameDespeckler:
+        """The method."""
+        return self.denoiser.method
+
+    @property
+    def settings(self) -> DenoiseSettings:
+        """The settings of the denoiser."""
+        return self.denoiser.settings
 
     def context_of(self, image: UltrasoundImage) -> ImageContext:
-        """Find grey range and sector of an envelope, as `Denoiser.context_of` does for B-mode."""
-        if method_domain(self.denoiser.method) == "envelope":
-            return self.denoiser.context_of(image)
-        return self.denoiser.context_of(self._compressed(image, self._compression(image)))
+        """Find grey range, sector and the value of 0 dB; raises what `run` raises for images that are no envelope."""
+        if self._is_taken_as_it_is(image):
+            return self.denoiser.context_of(self._as_it_is(image))
+        reference = self._reference(image)
+        found = self.denoiser.context_of(self._grey(image, self._scale(reference)))
+        return found._replace(reference=reference)
 
     def run(
         self,
@@ -51,40 +66,89 @@ class EnvelopeDenoiser:
         context: ImageContext | None = None,
         region: Mask | None = None,
     ) -> Despeckled:
-        """Despeckle an envelope, an image with ``intensity`` `IntensityDomain.ENVELOPE`; see `Denoiser.run`.
+        """Despeckle a grey image whose values are an envelope, whatever its ``intensity`` says; see `Denoiser.run`.
 
         Raises
         ------
         UnsupportedImageError
-            If values are negative or not finite, or the image is in colour or no envelope; and what `Denoiser.run`
+            If values are negative (linear envelope) or not finite, or the image is in colour; and what `Denoiser.run`
             raises.
         """
-        if method_domain(self.denoiser.method) == "envelope":
-            return self.denoiser.run(image, progress, is_cancelled, context=context, region=region)
-        compression = self._compression(image)
-        before = self._compressed(image, compression)
+        if self._is_taken_as_it_is(image):
+            clean, report = self.denoiser.run(
+                self._as_it_is(image), progress, is_cancelled, context=context, region=region
+            )
+            return Despeckled(replace(clean, intensity=image.intensity), report)
+        reference = self._reference(image) if context is None or context.reference is None else context.reference
+        scale = self._scale(reference)
+        before = self._grey(image, scale)
         despeckled, report = self.denoiser.run(before, progress, is_cancelled, context=context, region=region)
-        envelope = compression.changed(image.pixels, before.pixels, despeckled.pixels)
+        values = scale.changed(image.pixels, before.pixels, despeckled.pixels)
         if image.pixels.dtype.kind in "ui":
-            envelope = np.round(envelope)  # at most the reference, or a value that was there before
-        record = replace(
-            despeckled.provenance, history=(*despeckled.provenance.history, "expanded to a linear envelope")
-        )
-        result = replace(image, pixels=envelope.astype(image.pixels.dtype), provenance=record)
-        return Despeckled(result, report)
+            values = np.round(values)  # at most the reference, or a value that was there before
+        history = (*despeckled.provenance.history, "brought back to the envelope")
+        record = replace(despeckled.provenance, history=history)
+        report.messages.append(f"An envelope: compressed over {self.dynamic_range_db:g} dB for the method, and back.")
+        return Despeckled(replace(image, pixels=values.astype(image.pixels.dtype), provenance=record), report)
 
-    def _compression(self, image: UltrasoundImage) -> LogCompression:
+    def _is_taken_as_it_is(self, image: UltrasoundImage) -> bool:
+        if image.is_colour:
+            message = "An envelope has no colour; choose B-mode as the domain of this image."
+            raise UnsupportedImageError(message)
+        if self.is_log:
+            return image.pixels.dtype.kind in "ui"
+        return method_domain(self.method) == "envelope"
+
+    def _as_it_is(self, image: UltrasoundImage) -> UltrasoundImage:
+        return replace(image, intensity=IntensityDomain.BMODE if self.is_log else IntensityDomain.ENVELOPE)
+
+    def _reference(self, image: UltrasoundImage) -> float:
         pixels = image.pixels
-        if image.intensity is not IntensityDomain.ENVELOPE or image.is_colour:
-            message = "This is no linear envelope: it is B-mode or in colour; despeckle it as it is."
+        if pixels.dtype.kind not in "uif" or not np.isfinite(pixels).all():
+            message = "An envelope needs real numbers that are finite; this image has others."
             raise UnsupportedImageError(message)
-        if pixels.dtype.kind not in "uif" or not np.isfinite(pixels).all() or pixels.min() < 0:
-            message = "A linear envelope needs real numbers of 0 and above that are finite; this one has others."
+        if not self.is_log and pixels.min() < 0:
+            message = f"A linear envelope cannot be negative, but this goes down to {pixels.min():g}; it may be in dB."
             raise UnsupportedImageError(message)
-        return LogCompression(self.dynamic_range_db, float(self.reference or pixels.max()))
+        return float(pixels.max()) if self.reference is None else self.reference
 
-    def _compressed(self, image: UltrasoundImage, compression: LogCompression) -> UltrasoundImage:
-        grey: npt.NDArray[np.float32] = compression.to_grey(image.pixels)
-        step = f"log-compressed over {self.dynamic_range_db:g} dB"
+    def _scale(self, reference: float) -> GreyScale:
+        kind = DecibelScale if self.is_log else LogCompression
+        return kind(self.dynamic_range_db, reference)
+
+    def _grey(self, image: UltrasoundImage, scale: GreyScale) -> UltrasoundImage:
+        step = f"B-mode over {self.dynamic_range_db:g} dB"
         record = replace(image.provenance, history=(*image.provenance.history, step))
+        grey = scale.to_grey(image.pixels)
         return replace(image, pixels=grey, intensity=IntensityDomain.BMODE, provenance=record)
+
+
+def denoiser_for(
+    method: FrameDespeckler, settings: DenoiseSettings, domain: str, dynamic_range_db: float | None = None
+) -> Denoiser | EnvelopeDenoiser:
+    """Return the denoiser for images whose values are of a domain: ``"bmode"``, ``"envelope"`` or ``"log-envelope"``.
+
+    Raises
+    ------
+    SettingsError
+        For another domain, or if the dynamic range of an envelope is missing.
+    """
+    denoiser = Denoiser(method, settings)
+    chosen = check_domain(domain, dynamic_range_db)
+    if chosen is Domain.BMODE or dynamic_range_db is None:
+        return denoiser
+    return EnvelopeDenoiser(denoiser, dynamic_range_db, is_log=chosen is Domain.LOG_ENVELOPE)
+
+
+def check_domain(domain: str, dynamic_range_db: float | None) -> Domain:
+    """Return the domain of images that a text names; raises what `denoiser_for` raises."""
+    chosen = Domain.named(domain)
+    if chosen is Domain.BMODE:
+        return chosen
+    if chosen not in (Domain.ENVELOPE, Domain.LOG_ENVELOPE):
+        message = f"An image holds bmode, envelope or log-envelope, not '{domain}', which is a signal on beams."
+        raise SettingsError(message)
+    if dynamic_range_db is None:
+        message = f"The domain '{domain}' needs a dynamic range in dB, such as 60."
+        raise SettingsError(message)
+    return chosen

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -104,6 +103,8 @@ class Speckle2SelfSlicerLogic(ScriptedLoadableModuleLogic):
         sliceAxis: str = "auto",
         device: str = "auto",
         keepOverlays: bool = True,
+        domain: str = "bmode",
+        dynamicRange: float | None = None,
         region: slicer.vtkMRMLNode | None = None,
         segmentID: str = "",
         interactive: bool = False,
@@ -119,6 +120,7 @@ class Speckle2SelfSlicerLogic(ScriptedLoadableModuleLogic):
         :param sliceAxis: "auto", or "z", "y", "x" for slices along K, J, I.
         :param device: "auto", "cuda" or "cpu".
         :param keepOverlays: whether coloured overlays (calipers, Doppler, text) keep their pixels.
+        :param domain: "bmode", or "envelope" or "log-envelope", whose ``dynamicRange`` in dB is needed.
         :param region: segmentation or ROI node outside of which nothing changes, with ``segmentID`` if needed.
         :param interactive: whether it may ask (for example to install PyTorch) and keep the window alive.
         :raises Speckle2SelfError: in one sentence, if something cannot be done.
@@ -128,8 +130,7 @@ class Speckle2SelfSlicerLogic(ScriptedLoadableModuleLogic):
 
         volume, sequence = resolve_sequence(inputVolume)
         output, _none = resolve_sequence(outputVolume)
-        method = str(method) if isinstance(method, os.PathLike) else method
-        how = MethodRequest(MethodRequest.method if method is None else method, strength, device, keepOverlays)
+        how = MethodRequest.of(method, strength, device, keepOverlays, domain, dynamicRange)
         whole = wholeSequence or sequence is not None
         request = DespeckleRequest(volume, how, output, whole, sliceAxis, region, segmentID)
         if interactive:

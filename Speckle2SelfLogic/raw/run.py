@@ -175,9 +175,8 @@ def _log_envelope(
         return denoiser.run(image, progress, is_cancelled)
     range_db = needed_range(options.processing, recording.domain)
     level_db = log_levels_db(recording, options.processing).reshape(image.pixels.shape)
-    grey = np.asarray(np.clip(1 + level_db / range_db, 0, 1), np.float32)
-    despeckled, report = denoiser.run(replace(image, pixels=grey), progress, is_cancelled)
-    after = np.asarray(despeckled.pixels, np.float64)
-    stored_db = (after - 1) * range_db + np.asarray(image.pixels, np.float64) - level_db  # without gain, as it came
-    levels = np.where(after == grey, image.pixels, stored_db).astype(samples.dtype)
-    return Despeckled(replace(despeckled, pixels=levels), report)
+    through = EnvelopeDenoiser(denoiser, range_db, reference=0.0, is_log=True)
+    despeckled, report = through.run(replace(image, pixels=level_db), progress, is_cancelled)
+    change_db = np.asarray(despeckled.pixels, np.float64) - level_db
+    levels = np.asarray(image.pixels, np.float64) + change_db  # without gain, as it came
+    return Despeckled(replace(despeckled, pixels=levels.astype(samples.dtype)), report)

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy import signal
 
 from Speckle2SelfLogic.errors import SettingsError, UnsupportedImageError
 
@@ -70,6 +70,8 @@ def linear_envelope(samples_nsl: Samples, domain: Domain) -> Float32:
     if domain is Domain.IQ:
         return np.abs(samples_nsl).astype(np.float32)
     if domain is Domain.RF:
+        from scipy import signal
+
         frames = (np.asarray(frame, np.float32) for frame in samples_nsl)
         analytic = (np.abs(signal.hilbert(frame - frame.mean(axis=0), axis=0)) for frame in frames)
         return np.stack([envelope.astype(np.float32) for envelope in analytic])
@@ -88,6 +90,16 @@ def time_gain(points: Sequence[tuple[float, float]], depth_mm: npt.NDArray[np.fl
     return np.asarray(10 ** (np.interp(depth_mm, at_mm, gain_db) / 20), np.float32)
 
 
+class GreyScale(Protocol):
+    """From values to B-mode grey and back."""
+
+    def to_grey(self, values: Samples) -> Float32:
+        """Return values as grey 0..1."""
+
+    def changed(self, values: Samples, before: Samples, after: Samples) -> npt.NDArray[np.float64]:
+        """Return values whose grey was changed; where the grey is the same, the value is too."""
+
+
 @dataclass(frozen=True)
 class LogCompression:
     """Grey that is linear in dB: 1 at the reference and above, 0 at ``dynamic_range_db`` below it and less.
@@ -101,14 +113,12 @@ class LogCompression:
     gain_db: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 10 <= self.dynamic_range_db <= 200:
-            message = f"The dynamic range must be between 10 and 200 dB, but is {self.dynamic_range_db}."
-            raise SettingsError(message)
+        _check_range(self.dynamic_range_db)
         if not (np.isfinite(self.reference) and self.reference > 0):
             message = "The envelope is zero everywhere, so there is nothing to compress."
             raise UnsupportedImageError(message)
 
-    def to_grey(self, envelope: npt.NDArray[np.generic]) -> Float32:
+    def to_grey(self, envelope: Samples) -> Float32:
         """Return an envelope as grey 0..1."""
         ratio = np.asarray(envelope, np.float64) / self.reference
         level_db = 20 * np.log10(np.maximum(ratio, 1e-30)) + self.gain_db
@@ -124,3 +134,30 @@ class LogCompression:
         return np.asarray(
             np.where(before == after, envelope, self.to_envelope(np.asarray(after, np.float64))), np.float64
         )
+
+
+@dataclass(frozen=True)
+class DecibelScale:
+    """Grey of values in dB: 1 at the reference and above, 0 at ``dynamic_range_db`` below it and less."""
+
+    dynamic_range_db: float
+    reference_db: float
+
+    def __post_init__(self) -> None:
+        _check_range(self.dynamic_range_db)
+
+    def to_grey(self, level_db: Samples) -> Float32:
+        """Return dB as grey 0..1."""
+        below = np.asarray(level_db, np.float64) - self.reference_db
+        return np.asarray(np.clip(1 + below / self.dynamic_range_db, 0, 1), np.float32)
+
+    def changed(self, level_db: Samples, before: Samples, after: Samples) -> npt.NDArray[np.float64]:
+        """Return dB whose grey was changed; where the grey is the same, so are they."""
+        levels = (np.asarray(after, np.float64) - 1) * self.dynamic_range_db + self.reference_db
+        return np.asarray(np.where(before == after, level_db, levels), np.float64)
+
+
+def _check_range(dynamic_range_db: float) -> None:
+    if not 10 <= dynamic_range_db <= 200:
+        message = f"The dynamic range must be between 10 and 200 dB, but is {dynamic_range_db}."
+        raise SettingsError(message)

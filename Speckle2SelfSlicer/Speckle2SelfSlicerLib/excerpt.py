@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from Speckle2SelfLogic.denoiser import OUTSIDE_REGION, Denoiser, DenoiseReport, ImageContext, Mask, SkippedFrame
+from Speckle2SelfLogic.envelope import EnvelopeDenoiser
 from Speckle2SelfLogic.image import Pixels, UltrasoundImage
 from Speckle2SelfLogic.sector import Sector
 
@@ -35,7 +36,7 @@ class Excerpt:
 
 def despeckle_excerpt(
     image: UltrasoundImage,
-    denoiser: Denoiser,
+    denoiser: Denoiser | EnvelopeDenoiser,
     context: ImageContext,
     slice_number: int,
     affordable_px: float,

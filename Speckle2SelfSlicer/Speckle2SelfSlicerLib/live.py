@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import vtk
 
-from Speckle2SelfLogic.denoiser import Denoiser, Despeckled, ImageContext
+from Speckle2SelfLogic.denoiser import Despeckled, ImageContext
 from Speckle2SelfLogic.errors import UnsupportedImageError
 from Speckle2SelfLogic.image import UltrasoundImage
 from Speckle2SelfSlicerLib.methods import MethodStore
@@ -157,8 +157,8 @@ class LiveDespeckler:
 
     def _despeckle(self, frame: _Frame, how: MethodRequest) -> Despeckled:
         """Work in the thread. No MRML here."""
-        denoiser = Denoiser(self._methods.load(how), how.settings(frame.axis))
-        key = (frame.image.pixels.shape, frame.image.pixels.dtype, frame.axis)
+        denoiser = how.denoiser(self._methods.load(how), how.settings(frame.axis))
+        key = (frame.image.pixels.shape, frame.image.pixels.dtype, frame.axis, how.domain, how.dynamic_range_db)
         now = time.perf_counter()
         if self._context is None or self._context[0] != key or now - self._context[1] > CONTEXT_AGE_S:
             self._context = (key, now, denoiser.context_of(frame.image))

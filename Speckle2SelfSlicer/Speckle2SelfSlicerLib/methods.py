@@ -140,6 +140,7 @@ def record(
         "Speckle2Self.Precision": str(how_computed.get("precision", "")),
         "Speckle2Self.Parameters": _parameters(method),
         "Speckle2Self.Strength": f"{report.strength:g}",
+        "Speckle2Self.Domain": _domain(request),
         "Speckle2Self.SliceAxis": request.axis,
         "Speckle2Self.KeepOverlays": str(request.how.keep_overlays),
         "Speckle2Self.Region": f"{region} {request.segment_id}".strip(),
@@ -148,6 +149,11 @@ def record(
         "Speckle2Self.Version": __version__,
         "Speckle2Self.Notice": RESEARCH_USE,
     }
+
+
+def _domain(request: DespeckleRequest) -> str:
+    how = request.how
+    return how.domain if how.domain == "bmode" else f"{how.domain} over {how.dynamic_range_db:g} dB"
 
 
 def summary(report: DenoiseReport, unit: str = "slice") -> str:

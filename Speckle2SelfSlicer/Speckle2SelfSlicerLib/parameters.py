@@ -40,6 +40,23 @@ class Device(enum.Enum):
         return {"auto": _("Automatic"), "cuda": _("CUDA (NVIDIA graphics card)"), "cpu": _("CPU")}[self.value]
 
 
+class Domain(enum.Enum):
+    """What the values of the input are. Scenes hold the names, so that they must stay."""
+
+    BMODE = "bmode"
+    ENVELOPE = "envelope"
+    LOG_ENVELOPE = "log-envelope"
+
+    def label(self) -> str:
+        """Text in the panel."""
+        texts = {
+            "bmode": _("B-mode"),
+            "envelope": _("Linear envelope"),
+            "log-envelope": _("Log envelope (real numbers: dB)"),
+        }
+        return texts[self.value]
+
+
 class SliceAxis(enum.Enum):
     """Along which axis slices lie behind each other. Scenes hold the names, so that they must stay."""
 
@@ -103,6 +120,7 @@ class Speckle2SelfParameters:
     """The parameters.
 
     inputVolume - the ultrasound volume, or the proxy of a sequence
+    domain, dynamicRange - what the values are, and the range in dB over which envelopes are compressed
     wholeSequence - whether all frames of the sequence are despeckled
     outputVolume - the volume to fill; none: a new one
     method - name of a model or filter, or "file"
@@ -125,6 +143,8 @@ class Speckle2SelfParameters:
     """
 
     inputVolume: InputVolume
+    domain: Domain = Domain.BMODE
+    dynamicRange: Annotated[float, WithinRange(10, 200)] = 60.0
     wholeSequence: bool = True
     outputVolume: OutputVolume
     method: str = DEFAULT_MODEL

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from Speckle2SelfLogic.denoiser import Denoiser, ImageContext, Mask
+from Speckle2SelfLogic.denoiser import ImageContext, Mask
 from Speckle2SelfLogic.errors import UnsupportedImageError
 from Speckle2SelfLogic.image import UltrasoundImage
 from Speckle2SelfSlicerLib.derived import remove_displayed
@@ -111,7 +111,8 @@ class Preview:
         question = question._replace(request=replace(question.request, slice_axis=axis))
         if obstacle := why_unsupported(volume):
             raise UnsupportedImageError(obstacle)
-        key = (volume.GetID(), volume.GetImageData().GetMTime(), axis)
+        how = question.request.how
+        key = (volume.GetID(), volume.GetImageData().GetMTime(), axis, how.domain, how.dynamic_range_db)
         number = min(question.slice_number, slice_count(volume, axis) - 1)
         is_known = self._context is not None and self._context[0] == key
         self._first_slice = number if is_known else 0  # the whole volume is copied once, then only the slice
@@ -147,7 +148,7 @@ class Preview:
         """Despeckle in the thread. No MRML here."""
         how, axis = request.how, request.slice_axis
         method = self._methods.load(how)
-        denoiser = Denoiser(method, how.settings(axis))
+        denoiser = how.denoiser(method, how.settings(axis))
         context = context or denoiser.context_of(image)
         pace_s = self._pace_s.get((method.name, how.device))
         affordable_px = FIRST_PX if pace_s is None else self._budget_s / pace_s if pace_s else math.inf

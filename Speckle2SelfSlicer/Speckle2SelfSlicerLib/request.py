@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numbers
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from Speckle2SelfLogic.denoiser import DenoiseSettings
+from Speckle2SelfLogic.denoiser import Denoiser, DenoiseSettings
+from Speckle2SelfLogic.envelope import EnvelopeDenoiser, check_domain, denoiser_for
 from Speckle2SelfLogic.errors import SettingsError
 from Speckle2SelfLogic.runtime import FrameDespeckler
 from Speckle2SelfLogic.weights import DEFAULT_MODEL
@@ -30,14 +32,26 @@ class MethodRequest:
         ``"auto"``, ``"cuda"`` or ``"cpu"``; classical filters know the CPU only.
     keep_overlays
         Whether coloured overlays (calipers, Doppler, text) keep their pixels.
+    domain, dynamic_range_db
+        ``"bmode"``, or ``"envelope"`` or ``"log-envelope"`` with the range of its compression.
     """
 
     method: str | FrameDespeckler = DEFAULT_MODEL
     strength: float = 1.0
     device: str = "auto"
     keep_overlays: bool = True
+    domain: str = "bmode"
+    dynamic_range_db: float | None = None
+
+    @classmethod
+    def of(cls, method: object, *how: object) -> MethodRequest:
+        """Return a request whose method may be None (the default model) or a path, as scripts give them."""
+        if method is None:
+            return cls(cls.method, *how)
+        return cls(os.fspath(method) if isinstance(method, os.PathLike) else method, *how)
 
     def __post_init__(self) -> None:
+        check_domain(self.domain, self.dynamic_range_db)
         if not isinstance(self.method, str) and not hasattr(self.method, "despeckle"):
             message = f"The method must be a name, a path, or an object that despeckles, but is {self.method!r}."
             raise SettingsError(message)
@@ -48,6 +62,10 @@ class MethodRequest:
     def settings(self, slice_axis: str) -> DenoiseSettings:
         """Return the core's settings for slices along an axis. Raises `SettingsError` for values that cannot be."""
         return DenoiseSettings(strength=self.strength, slice_axis=slice_axis, keep_overlays=self.keep_overlays)
+
+    def denoiser(self, method: FrameDespeckler, settings: DenoiseSettings) -> Denoiser | EnvelopeDenoiser:
+        """Return what applies the loaded method to images of the domain."""
+        return denoiser_for(method, settings, self.domain, self.dynamic_range_db)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from Speckle2SelfLogic.denoiser import Denoiser, Despeckled, Mask
+from Speckle2SelfLogic.denoiser import Despeckled, Mask
 from Speckle2SelfLogic.errors import CancelledError, SettingsError, UnsupportedImageError
 from Speckle2SelfLogic.image import UltrasoundImage
 from Speckle2SelfLogic.runtime import FrameDespeckler
@@ -230,7 +230,7 @@ class DespeckleRun:
         method = self._methods.load(self.request.how)
         batch_frames = None if hasattr(method, "network") else 1  # filters are slow: let cancelling not wait for many
         self._started_at = time.perf_counter()
-        denoiser = Denoiser(method, replace(self._settings, batch_frames=batch_frames))
+        denoiser = self.request.how.denoiser(method, replace(self._settings, batch_frames=batch_frames))
         return denoiser.run(image, self._on_progress, self._cancelled.is_set, region=region), method
 
     def _on_progress(self, done: int, total: int) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import uniform_filter
 
-from Speckle2SelfLogic.denoiser import Denoiser
-from Speckle2SelfLogic.envelope import EnvelopeDenoiser
+from Speckle2SelfLogic.denoiser import Denoiser, DenoiseSettings
+from Speckle2SelfLogic.envelope import EnvelopeDenoiser, denoiser_for
 from Speckle2SelfLogic.errors import SettingsError, UnsupportedImageError
 from Speckle2SelfLogic.image import IntensityDomain, UltrasoundImage
 from Speckle2SelfLogic.model_card import parse_card
@@ -127,10 +127,30 @@ def test_an_envelope_image_is_despeckled_in_b_mode_and_keeps_type_and_geometry()
     assert clean.same_geometry(image)
     assert report.processed == 1
     assert clean.pixels.std() < 0.5 * envelope.std()
-    with pytest.raises(UnsupportedImageError, match="no linear envelope"):
-        through.run(UltrasoundImage(envelope))
-    with pytest.raises(UnsupportedImageError, match="0 and above"):
+    with pytest.raises(UnsupportedImageError, match="has no colour"):
+        through.run(UltrasoundImage(np.zeros((8, 8, 3), np.uint8), "YXC"))
+    with pytest.raises(UnsupportedImageError, match="cannot be negative"):
         through.run(dataclasses.replace(image, pixels=envelope.astype(np.int16) - 2000))
+
+
+@pytest.mark.parametrize("domain", ["envelope", "log-envelope"])
+def test_a_frame_of_a_cine_with_the_context_of_the_cine_is_despeckled_like_the_cine(domain):
+    envelope = np.random.default_rng(0).rayleigh(1, (3, 64, 64)) * np.array([1, 20, 5])[:, None, None]
+    values = envelope if domain == "envelope" else 20 * np.log10(envelope)
+    cine = UltrasoundImage(values, "TYX")
+    through = denoiser_for(a_method(), DenoiseSettings(), domain, RANGE_DB)
+    whole = through.run(cine).image
+    alone = through.run(UltrasoundImage(values[:1], "TYX"), context=through.context_of(cine)).image
+    np.testing.assert_allclose(alone.pixels[0], whole.pixels[0], rtol=1e-9)
+    assert whole.provenance.history[-1] == "brought back to the envelope"
+
+
+def test_the_denoiser_of_a_domain_needs_what_the_domain_needs():
+    assert isinstance(denoiser_for(a_method(), DenoiseSettings(), "bmode"), Denoiser)
+    with pytest.raises(SettingsError, match="needs a dynamic range in dB"):
+        denoiser_for(a_method(), DenoiseSettings(), "envelope")
+    with pytest.raises(SettingsError, match="not 'rf', which is a signal on beams"):
+        denoiser_for(a_method(), DenoiseSettings(), "rf", 60)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ class InputSection:
     def refresh(self) -> None:
         """Describe the input."""
         ui, volume = self._panel.ui, self._panel.volume
+        is_envelope = self._panel.parameters is not None and self._panel.parameters.domain.value != "bmode"
+        ui.dynamicRangeLabel.visible = ui.dynamicRangeSlider.visible = is_envelope
         cine = cine_of(volume)
         ui.wholeSequenceCheckBox.visible = cine is not None and cine.frame_count > 1
         if why_unsupported(volume):

@@ -40,7 +40,14 @@ class MethodSection:
         """Return the method that the panel asks for."""
         parameters = self._panel.parameters
         method = str(parameters.modelFile) if parameters.method == FROM_FILE else parameters.method
-        return MethodRequest(method, parameters.strength, parameters.device.value, parameters.keepOverlays)
+        return MethodRequest(
+            method,
+            parameters.strength,
+            parameters.device.value,
+            parameters.keepOverlays,
+            parameters.domain.value,
+            parameters.dynamicRange,
+        )
 
     def segment_id(self) -> str:
         """Return the segment outside of which nothing changes."""
