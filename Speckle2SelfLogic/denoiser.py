@@ -190,7 +190,7 @@ class Denoiser:
             context = context or self.context_of(image)
             region_frames = None if region is None else self._region_frames(region, image)
             _check_shapes(frames, context.sector, region_frames)
-            report.describe(*context)
+            report.describe(context.grey_range, context.sector)
             output_frames = as_frames(output, image, self.settings.slice_axis)
             for number, pixels in self.despeckled(frames, context, report, region_frames, progress, is_cancelled):
                 output_frames[number][...] = pixels
@@ -282,7 +282,7 @@ class _Steps:
     region: Pixels | None
 
     def prepare(self, batch: range) -> list[PreparedFrame]:
-        grey_range, sector = self.context
+        grey_range, sector = self.context.grey_range, self.context.sector
         keep_overlays = self.denoiser.settings.keep_overlays
         return [
             prepare_frame(number, np.asarray(self.frames[number]), grey_range, sector.mask_yx, region_yx, keep_overlays)

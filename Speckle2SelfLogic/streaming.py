@@ -85,7 +85,7 @@ def despeckle_stored(
         changes: Iterator[tuple[int, Pixels]] = ((number, frames[number]) for number in chosen)
         if denoiser.settings.strength > 0:
             context = denoiser.context_of_frames(frames, _grey_range(cine))
-            report.describe(*context)
+            report.describe(context.grey_range, context.sector)
             changes = denoiser.despeckled(frames, context, report, None, progress, is_cancelled)
         _write_in_order(stream, cine.frames, chosen, changes)
     warn_of_loss(lost_geometry(made, image_suffix(target)), target)
