@@ -81,7 +81,7 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     """
     import torch
 
-    _check_archive(path)
+    check_archive(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -118,8 +118,14 @@ def _is_plain(value: object) -> bool:
     )
 
 
-def _check_archive(path: Path) -> None:
-    """Refuse everything that is not an undamaged archive as ``torch.save`` writes it, before torch sees it."""
+def check_archive(path: Path) -> None:
+    """Refuse everything that is not an undamaged archive as ``torch.save`` writes it, before torch sees it.
+
+    Raises
+    ------
+    WeightsError
+        If the file cannot be read, is damaged, or of another format; the message names it.
+    """
     try:
         size_bytes = path.stat().st_size
         with path.open("rb") as file:

@@ -19,6 +19,7 @@ from pydicom.pixels.utils import get_expected_length
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless
 
 from Speckle2SelfLogic import integrity
+from Speckle2SelfLogic.dicom_deflated import check_deflated
 from Speckle2SelfLogic.dicom_geometry import frame_count, frame_geometry
 from Speckle2SelfLogic.errors import ImageFileError, Speckle2SelfError, UnsupportedImageError
 from Speckle2SelfLogic.image import Pixels, Provenance, UltrasoundImage
@@ -123,6 +124,7 @@ def is_other_object(path: Path) -> bool:
     wanted = ["SOPClassUID", "Rows", "DirectoryRecordSequence"]
     try:
         with quiet_dicom():
+            check_deflated(path)
             header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=wanted)
             return "Rows" not in header and ("SOPClassUID" in header or "DirectoryRecordSequence" in header)
     except Exception:  # whatever is wrong with it, reading it will say so
@@ -152,6 +154,7 @@ def _plain_errors(path: Path) -> Iterator[None]:
 
 def _header(path: Path) -> tuple[pydicom.Dataset, int]:
     """Return the dataset without its pixels, and where in the file they begin."""
+    check_deflated(path)
     with path.open("rb") as stream:
         dataset = pydicom.dcmread(stream, stop_before_pixels=True)
         return dataset, stream.tell()

@@ -40,6 +40,8 @@ LARGEST_SETTING = 1024
 """Largest number in ``network_settings``: a card must not be able to ask for a network without end."""
 DOMAINS = ("bmode", "envelope")
 DEFAULT_DOMAIN = DOMAINS[0]
+DEEPEST_NESTING = 16
+"""Objects and lists inside one another: without a limit, reading or writing a card could run out of stack."""
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
@@ -134,6 +136,9 @@ def parse_card(content: object, folder: Path, subject: str) -> ModelCard:
         message = f"{subject} does not have the schema '{SCHEMA}' that this version of the package reads."
         raise WeightsError(message)
     content = {"domain": DEFAULT_DOMAIN, **content}
+    if _is_nested_deeper(content, DEEPEST_NESTING):
+        message = f"{subject} has more than {DEEPEST_NESTING} objects and lists inside one another."
+        raise WeightsError(message)
     given, expected = set(content) - {"schema"}, set(_RULES)
     if given != expected:
         problem = f"lacks {sorted(expected - given)}" if expected - given else f"has unknown {sorted(given - expected)}"
@@ -147,6 +152,13 @@ def parse_card(content: object, folder: Path, subject: str) -> ModelCard:
     fields["training_data"] = tuple(TrainingData(**source) for source in content["training_data"])
     fields["known_failures"] = tuple(content["known_failures"])
     return ModelCard(**fields, folder=folder)
+
+
+def _is_nested_deeper(value: object, levels: int) -> bool:
+    if not isinstance(value, (dict, list)):
+        return False
+    parts = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_nested_deeper(part, levels - 1) for part in parts)
 
 
 def _shortened(value: object) -> str:

@@ -79,5 +79,10 @@ def _bytes_asked_for(error: MemoryError) -> int:
 
 
 def printable(text: str) -> str:
-    r"""Return text that can be printed and stored: bytes of a file name that are no text become ``\udcff``."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\0")
+    r"""Return text that can be printed and stored.
+
+    Bytes of a file name that are no text become ``\udcff``, control characters ``\x1b``: a name from outside must not
+    command the terminal.
+    """
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\0")
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

@@ -80,7 +80,7 @@ class Store:
             file_system, root = self._reached()
             file_system.invalidate_cache()
             try:
-                return str(file_system.ukey(f"{root}/{name}"))
+                return str(file_system.ukey(_joined(root, name)))
             except FileNotFoundError:
                 return ""
 
@@ -101,7 +101,7 @@ class Store:
                 yield stream
         else:
             file_system, root = self._reached()
-            with file_system.open(f"{root}/{name}", "rb") as stream:
+            with file_system.open(_joined(root, name), "rb") as stream:
                 yield stream
 
     def fetch(self, name: str, folder: Path) -> Path:
@@ -119,8 +119,8 @@ class Store:
                 shutil.copyfile(source, self.path(name))
             else:
                 file_system, root = self._reached()
-                file_system.makedirs(str(PurePosixPath(f"{root}/{name}").parent), exist_ok=True)
-                file_system.put_file(str(source), f"{root}/{name}")
+                file_system.makedirs(str(PurePosixPath(_joined(root, name)).parent), exist_ok=True)
+                file_system.put_file(str(source), _joined(root, name))
 
     def rename(self, name: str, target: str) -> None:
         """Let a file appear under another name, whole. Raises `ImageFileError` if that does not work out."""
@@ -130,7 +130,7 @@ class Store:
                 self.path(name).replace(self.path(target))
             else:
                 file_system, root = self._reached()
-                file_system.mv(f"{root}/{name}", f"{root}/{target}")
+                file_system.mv(_joined(root, name), _joined(root, target))
 
     def names_in(self, folder: str) -> list[str]:
         """Return the names of the files directly in a folder, in order; none if there is no such folder."""
@@ -139,9 +139,9 @@ class Store:
                 return sorted(file.name for file in self.path(folder).iterdir()) if self.path(folder).is_dir() else []
             file_system, root = self._reached()
             file_system.invalidate_cache()
-            if not file_system.isdir(f"{root}/{folder}"):
+            if not file_system.isdir(_joined(root, folder)):
                 return []
-            return sorted(PurePosixPath(str(path)).name for path in file_system.find(f"{root}/{folder}", maxdepth=1))
+            return sorted(PurePosixPath(str(path)).name for path in file_system.find(_joined(root, folder), maxdepth=1))
 
     def names_below(self) -> list[str]:
         """Return the names of all files of an object store, in order; one empty name if the root itself is a file.
@@ -168,8 +168,8 @@ class Store:
                     shutil.rmtree(self.path(folder))
                 return
             file_system, root = self._reached()
-            if file_system.exists(f"{root}/{folder}"):
-                file_system.rm(f"{root}/{folder}", recursive=True)
+            if file_system.exists(_joined(root, folder)):
+                file_system.rm(_joined(root, folder), recursive=True)
 
     def _reached(self) -> tuple[Any, str]:
         """Return the file system of fsspec and the path of the root in it."""
@@ -203,6 +203,10 @@ def is_below(name: str) -> bool:
     return (
         bool(path.parts) and not path.is_absolute() and ".." not in path.parts and (os.sep == "/" or "\\" not in name)
     )
+
+
+def _joined(root: str, name: str) -> str:
+    return f"{root}/{name}" if root else name  # the root of an archive file has no name
 
 
 def _is_of_this_computer(file_system: Any) -> bool:  # noqa: ANN401 - fsspec has no types
