@@ -15,6 +15,11 @@ from Speckle2SelfLogic.errors import ImageFileError, Speckle2SelfError
 from Speckle2SelfLogic.plain_errors import one_sentence
 
 _BLOCK_BYTES = 1 << 20
+_TELL_VERSIONS = (
+    *("size", "ETag", "etag", "md5Hash", "content_md5", "generation", "version_id", "CRC"),
+    *("mtime", "LastModified", "last_modified", "updated", "modified", "created"),
+)
+"""What file systems of fsspec say about a file that changes with its content."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +85,10 @@ class Store:
             file_system, root = self._reached()
             file_system.invalidate_cache()
             try:
-                return str(file_system.ukey(_joined(root, name)))
+                info = file_system.info(_joined(root, name))
             except FileNotFoundError:
                 return ""
+            return " ".join(f"{key}={info[key]}" for key in _TELL_VERSIONS if info.get(key) is not None)
 
     def checksum(self, *names: str) -> str:
         """Return the SHA-256 of files, one behind the other. Raises `ImageFileError` if one cannot be read."""
