@@ -15,6 +15,7 @@ import typer
 from Speckle2SelfLogic import RESEARCH_USE, __version__, dicom_commands
 from Speckle2SelfLogic import input_options as inputs
 from Speckle2SelfLogic.batch_command import batch
+from Speckle2SelfLogic.benchmark_command import benchmark
 from Speckle2SelfLogic.errors import CancelledError, SettingsError, Speckle2SelfError, WeightsError
 from Speckle2SelfLogic.measure_command import measure
 from Speckle2SelfLogic.segment_command import segment
@@ -34,6 +35,7 @@ models = typer.Typer(help="List, show, verify and add network weights.", no_args
 app.add_typer(models, name="models")
 app.add_typer(dicom_commands.app, name="dicom")
 app.command()(batch)
+app.command()(benchmark)
 app.command()(segment)
 app.command()(measure)
 

@@ -24,7 +24,7 @@ from Speckle2SelfLogic.runtimes.preparation import Prepared, prepare
 from Speckle2SelfLogic.runtimes.processor import physical_cores, processor_name
 
 SIDE_PX = 256
-ROUNDS = 5
+ROUNDS = 9
 Candidate = tuple[str, str]
 """Runtime and precision."""
 REFERENCE: Candidate = ("torch", "single")

@@ -2,10 +2,12 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,12 +36,10 @@ ENGINES = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def a_cache(tmp_path_factory, monkeypatch):
-    """One cache for the tests of this file, so that graphs are made once."""
-    folder = tmp_path_factory.getbasetemp() / "runtimes"
-    monkeypatch.setenv("SPECKLE2SELF_CACHE", str(folder))
-    return folder
+@pytest.fixture
+def a_cache():
+    """Return the cache that all tests share, so that graphs are made once."""
+    return Path(os.environ["SPECKLE2SELF_CACHE"])
 
 
 @pytest.fixture
