@@ -16,7 +16,7 @@ import SimpleITK
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_color_lut, pixel_array
-from pydicom.uid import JPEGBaseline8Bit
+from pydicom.uid import JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 
 from Speckle2SelfLogic import dicom
 from Speckle2SelfLogic.dicom_geometry import frame_geometry
@@ -396,3 +396,27 @@ def test_a_decoder_that_ends_its_process_does_not_end_ours(tmp_path, name, offse
     (tmp_path / "damaged.dcm").write_bytes(content)
     with pytest.raises(ImageFileError, match="damaged"):
         read_image(tmp_path / "damaged.dcm")
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless])
+@pytest.mark.parametrize("photometric", ["MONOCHROME2", "RGB", "YBR_FULL"])
+def test_a_compressed_cine_of_a_machine_is_read_frame_by_frame(tmp_path, syntax, photometric):
+    grey = np.random.default_rng(0).integers(0, 255, (4, 24, 32), np.uint8)
+    frames = grey if photometric == "MONOCHROME2" else np.stack([grey, grey // 2, 255 - grey], axis=-1)
+    colour = {} if frames is grey else {"SamplesPerPixel": 3, "PlanarConfiguration": 0}
+    region = a_region(RegionLocationMaxX1=31, RegionLocationMaxY1=23)
+    plain = a_dicom_file(
+        tmp_path / "plain.dcm",
+        frames,
+        frames=4,
+        PhotometricInterpretation=photometric,
+        FrameTime=25,
+        SequenceOfUltrasoundRegions=[region],
+        **colour,
+    )
+    dataset = pydicom.dcmread(plain)
+    dataset.compress(syntax, generate_instance_uid=False)
+    dataset.save_as(tmp_path / "compressed.dcm")
+    cine, expected = read_image(tmp_path / "compressed.dcm"), read_image(plain)
+    np.testing.assert_array_equal(cine.pixels, expected.pixels)
+    assert (cine.spacing_mm, cine.calibration) == ((0.2, 0.1, 25.0), expected.calibration)

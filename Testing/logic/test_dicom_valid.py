@@ -1,6 +1,8 @@
 """What is written is valid: dicom-validator on derived series of generated and of real ultrasound objects."""
 
 import os
+import shutil
+import subprocess
 import warnings
 from pathlib import Path
 
@@ -155,3 +157,13 @@ def test_a_derived_series_is_valid_by_the_whole_text_of_the_standard(tmp_path, n
     reader = EditionReader(STANDARD)
     derive(bundled(name), tmp_path / "out.dcm")
     assert violations(tmp_path / "out.dcm", reader.load_dicom_info(reader.get_edition("local"))) == []
+
+
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (dicom3tools) is not installed")
+@pytest.mark.parametrize("name", REAL)
+def test_dciodvfy_has_nothing_against_a_derived_series(tmp_path, name):
+    derive(bundled(name), tmp_path / "out.dcm")
+    checked = subprocess.run(["dciodvfy", "-new", tmp_path / "out.dcm"], capture_output=True, check=False)
+    lines = (checked.stdout + checked.stderr).decode("latin-1").splitlines()
+    ours = [line for line in lines if line.startswith("Error") and '"SonoSite Private Data"' not in line]
+    assert ours == []
