@@ -36,6 +36,11 @@ class MaskedFrame:
     subject: str
     plan: DataPlan
 
+    @property
+    def key(self) -> str:
+        """Name that is unique over all sets of a plan."""
+        return f"{self.plan.name}/{self.name}"
+
     def labels(self) -> Labels:
         """Return the labels (Y, X), 1, 2, ... in the order of the plan.
 

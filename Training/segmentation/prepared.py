@@ -41,6 +41,7 @@ class Preparer:
     folder: Path
     device: str = "cpu"
     _loaded: list[FrameDespeckler] = field(default_factory=list, repr=False)
+    _pictures: dict[str, Path] = field(default_factory=dict, repr=False)
 
     def checksum(self) -> str:
         """Return what identifies the method.
@@ -57,6 +58,11 @@ class Preparer:
 
     def picture(self, frame: MaskedFrame) -> Path:
         """Return the prepared picture of a frame, 8-bit grey on the grid, made if it is not there."""
+        if frame.key not in self._pictures:
+            self._pictures[frame.key] = self._prepared(frame)
+        return self._pictures[frame.key]
+
+    def _prepared(self, frame: MaskedFrame) -> Path:
         image = single_frame(read(frame.image), frame.number)
         content = hashlib.sha256(np.ascontiguousarray(image.pixels).tobytes())
         content.update(f"{image.pixels.shape} {image.spacing_mm} {self.side_px} {self.checksum()}".encode())

@@ -77,6 +77,7 @@ class Comparison:
         self._checksums = {name: data_checksum(frames) for name, frames in self.frames.items()}
         self._methods = {name: preparer.checksum() for name, preparer in self.preparers.items()}
         self._shown: dict[str, ShownFrame] = {}
+        self._labels: dict[str, Path] = {}
         images = {
             (name, fold.number): len(self._of(name, fold.train)) for name, folds in self.folds.items() for fold in folds
         }
@@ -178,7 +179,7 @@ class Comparison:
         items = [
             {
                 "image": str(preparer.picture(frame)),
-                "label": str(label_picture(frame, plan.side_px, self.out / "cache")),
+                "label": str(self._label_picture(frame)),
             }
             for frame in self.training_items(cell)
         ]
@@ -202,6 +203,11 @@ class Comparison:
             raise CancelledError(STOPPED)
         network: nn.Module = workflow.parser.get_parsed_content("average").ema_model
         return network.eval()
+
+    def _label_picture(self, frame: MaskedFrame) -> Path:
+        if frame.key not in self._labels:
+            self._labels[frame.key] = label_picture(frame, self.plan.side_px, self.out / "cache")
+        return self._labels[frame.key]
 
     def _tested(self, cell: Cell, network: nn.Module) -> Iterator[Row]:
         fold, labels = self.folds[cell.data][cell.fold], self._plan_of(cell.data).labels
@@ -232,11 +238,10 @@ class Comparison:
                 yield Row(*where, "mm" if spacing else "px", figures)
 
     def _shown_frame(self, frame: MaskedFrame) -> ShownFrame:
-        key = f"{frame.plan.name}/{frame.name}"
-        if key not in self._shown:
+        if frame.key not in self._shown:
             grid = grid_for(frame, self.plan.side_px)
-            self._shown[key] = ShownFrame(frame, frame.labels(), grid, frame.spacing_mm_yx())
-        return self._shown[key]
+            self._shown[frame.key] = ShownFrame(frame, frame.labels(), grid, frame.spacing_mm_yx())
+        return self._shown[frame.key]
 
     def _plan_of(self, name: str) -> DataPlan:
         return next(data for data in self.plan.data if data.name == name)
