@@ -26,7 +26,7 @@ Weights = Mapping[str, Float32]
 OPSET = 17
 IR_VERSION = 8
 INPUT, OUTPUT = "frames", "despeckled"
-FORM = "2"
+FORM = "3"
 """Changes whenever this module makes another graph of the same weights, so that graphs of before are not used."""
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 EXPORTED = "despeckler"
 """The network that other runtimes can run; the published one runs on torch alone."""
-_KEPT_SINGLE = ("head", "encoder.0", "down.0", "tail", "last")
+_KEPT_SINGLE = ("head", "down.0", "up.", "tail", "last")
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,11 @@ from Speckle2SelfLogic.simulation import simulate
 from Speckle2SelfLogic.weights import DEFAULT_MODEL
 
 
-def method(name: str) -> FrameDespeckler:
+def method(name: str, threads: int) -> FrameDespeckler:
     """Load a method; ``published`` needs no weights."""
     if name == "published":
         return NetworkDespeckler(ReferenceNetwork().eval(), name, "published network", "", torch.device("cpu"))
-    return load_method(name, "cpu")
+    return load_method(name, "cpu", threads=threads)
 
 
 def main() -> None:
@@ -42,7 +42,9 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     frame = simulate(size_yx=(arguments.size, arguments.size)).speckled
     names = list(dict.fromkeys([*arguments.methods, "nlm"]))
-    denoisers = {name: Denoiser(method(name), DenoiseSettings(keep_outside_sector=False)) for name in names}
+    denoisers = {
+        name: Denoiser(method(name, arguments.threads), DenoiseSettings(keep_outside_sector=False)) for name in names
+    }
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for repeat in range(arguments.repeats + 1):
         for name, denoiser in denoisers.items():
