@@ -54,7 +54,10 @@ def train_own(request: Request, tell: Tell) -> ModelCard:
             f"the same command goes on from there. Everything so far is in '{request.run}'."
         )
         raise CancelledError(message)
-    return _export(request, own.files)
+    card = _export(request, own.files)
+    if request.start is not None and card.recipe.get("steps_done") == 0:
+        tell(f"No step made the held-out frames better than '{request.start}' does: the new model is a copy of it.")
+    return card
 
 
 def _configs(request: Request) -> list[str]:

@@ -77,6 +77,15 @@ def test_a_model_is_fitted_to_a_folder_and_despeckles_with_it(run, some_frames, 
     assert "exists already" in errors
 
 
+def test_it_is_said_aloud_that_no_step_was_better_than_the_start(run, some_frames, monkeypatch, tmp_path):
+    monkeypatch.setitem(QUICK, "learning_rate", 0.0)
+    status, _, errors = run("finetune", some_frames, "--steps", 2)
+    assert status == 0, errors
+    card = read_card(tmp_path / "runs" / "my-frames-finetuned" / "my-frames-finetuned.json")
+    assert card.recipe["steps_done"] == 0
+    assert "the new model is a copy of it" in " ".join(errors.split())
+
+
 def test_a_stopped_command_says_how_to_go_on_and_goes_on(run, some_frames, monkeypatch, tmp_path):
     run_workflow = own_training.run_workflow
 
