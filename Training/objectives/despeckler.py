@@ -42,6 +42,9 @@ class RealFrameWeights:
     teacher_detail: float | None = None
     """If given: where the teacher's first answer has clear detail, that answer counts and not the further passes, with
     its detail raised by this share."""
+    teacher_beta: float = 0.004
+    """As ``beta`` of `Despeckling`, for the distance to the teacher. Its answer is not ambiguous, and most of what is to
+    be learnt from it is smaller than five grey levels of 255."""
 
 
 class Despeckling(nn.Module):
@@ -96,7 +99,7 @@ class Despeckling(nn.Module):
             return loss
         real = batch["real"][: max(1, int(len(batch["real"]) * self.real_share))]
         teacher = self._teacher[0].to(real.device)
-        return loss + real_frame_loss(network, teacher, real, self.weights, self.gradient_weight, self.beta)
+        return loss + real_frame_loss(network, teacher, real, self.weights, self.gradient_weight)
 
     def _with_structures(self, speckled: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
         """Put structures into the first frames of a batch, and the truth itself in place of the last speckled ones."""
@@ -192,7 +195,6 @@ def real_frame_loss(
     frames: Tensor,
     weights: RealFrameWeights,
     gradient_weight: float = 1.0,
-    beta: float = 0.012,
 ) -> Tensor:
     """Self-supervision on real frames.
 
@@ -205,7 +207,7 @@ def real_frame_loss(
     output = network(frames).float()
     guide = teacher_answer(teacher, frames, weights.teacher_passes, detail=weights.teacher_detail)
     loss = weights.brightness * (_local_mean(output) - _local_mean(frames)).abs().mean()
-    loss = loss + weights.teacher * supervised_loss(output, guide, gradient_weight, beta)
+    loss = loss + weights.teacher * supervised_loss(output, guide, gradient_weight, weights.teacher_beta)
     if weights.consistency > 0:
         jitter = float(torch.empty(1).uniform_(-0.3, 0.3).exp())
         coarse = network(coarsened(frames, min(speckle_scale(frames) * jitter, 1.0))).float()
