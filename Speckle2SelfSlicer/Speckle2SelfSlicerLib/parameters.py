@@ -23,8 +23,6 @@ from Speckle2SelfSlicerLib.texts import tr as _
 InputVolume = Union[vtkMRMLScalarVolumeNode, vtkMRMLVectorVolumeNode, vtkMRMLStreamingVolumeNode, None]
 OutputVolume = Union[vtkMRMLScalarVolumeNode, vtkMRMLVectorVolumeNode, None]
 Region = Union[vtkMRMLSegmentationNode, vtkMRMLMarkupsROINode, None]
-Segmentation = Union[vtkMRMLSegmentationNode, None]
-CaliperLine = Union[vtkMRMLMarkupsLineNode, None]
 ProfileLine = Union[vtkMRMLMarkupsLineNode, vtkMRMLMarkupsCurveNode, None]
 
 
@@ -163,12 +161,12 @@ class Speckle2SelfParameters:
     profileLine: ProfileLine
     vesselImage: VesselImage = VesselImage.DESPECKLED
     vesselAllFrames: bool = True
-    vesselSegmentation: Segmentation
+    vesselSegmentation: vtkMRMLSegmentationNode
     lumenSegment: str
     wallSegment: str
     vesselView: VesselView = VesselView.TRANSVERSE
     distalEnd: DistalEnd = DistalEnd.LEFT
-    caliperLine: CaliperLine
+    caliperLine: vtkMRMLMarkupsLineNode
     caliperKind: CaliperKind = CaliperKind.LUMEN
-    otherSegmentation: Segmentation
+    otherSegmentation: vtkMRMLSegmentationNode
     otherSegment: str

@@ -57,6 +57,22 @@ class SelfTest:
         shown, original = browser.GetProxyNode(result), browser.GetProxyNode(sequence)
         np.testing.assert_array_equal(slicer.util.arrayFromVolume(shown), 255 - slicer.util.arrayFromVolume(original))
 
+    def test_a_round_lumen_is_measured_and_drawn(self) -> None:
+        from Speckle2SelfSlicerLib.vessel.measuring import MeasureRequest
+
+        y, x = np.indices((96, 96))
+        mask = (np.hypot(y - 48.3, x - 47.2) < 24)[None].astype(np.uint8)
+        matrix = np.diag((-0.25, -0.25, 1.0, 1.0))
+        volume = slicer.util.addVolumeFromArray(_speckle((1, 96, 96)), matrix, "Frame")
+        labels = slicer.util.addVolumeFromArray(mask, matrix, "Mask", "vtkMRMLLabelMapVolumeNode")
+        segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Drawn")
+        slicer.vtkSlicerSegmentationsModuleLogic.ImportLabelmapToSegmentationNode(labels, segmentation)
+        segment_id = segmentation.GetSegmentation().GetNthSegmentID(0)
+        result = self.logic.engine.measure_vessel(MeasureRequest(volume, segmentation, segment_id)).finish()
+        assert abs(result.figures.measured[0].equivalent_diameter.value - 12) < 0.05
+        line = result.drawing.nodes["maximum diameter"]
+        assert abs(line.GetLineLengthWorld() - 12) < 0.3
+
     def test_cancelling_leaves_no_node_behind(self) -> None:
         from Speckle2SelfSlicerLib.request import DespeckleRequest, MethodRequest
         from Speckle2SelfSlicerLib.run import RunState

@@ -68,7 +68,7 @@ def test_every_self_test_also_passes_alone_as_slicer_runs_them():
     loaded = unittest.defaultTestLoader.loadTestsFromTestCase(module.Speckle2SelfSlicerTest)
     result = unittest.TextTestRunner(stream=io.StringIO()).run(loaded)
     assert result.wasSuccessful(), [*result.failures, *result.errors]
-    assert result.testsRun == 4
+    assert result.testsRun == 5
 
 
 @pytest.mark.usefixtures("a_slicer_app")

@@ -74,7 +74,7 @@ def test_the_script_in_the_documents_runs(a_panel, a_slicer_app, the_sample, mon
     pytest.importorskip("torch")
     import slicer
 
-    script = re.search(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)[1]
+    script = re.search(r"```python\n(import SampleData.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)[1]
     sequence = slicer.mrmlScene.GetFirstNodeByName("Simulated carotid")
     if not sequence.IsA("vtkMRMLSequenceNode"):
         sequence = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSequenceNode")

@@ -1,6 +1,8 @@
 """Segments measured on real MRML: figures, tables, plot, lines and curves."""
 
 import csv
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from Testing.slicer.segments import SMALL_TURN, add_segmentation, add_transform,
 from Testing.slicer.tubes import column_of
 from Testing.slicer.vessels import RADII_PX, STEP_MM, UPRIGHT, WALL_PX, add_stack, add_vessel_cine, ring, tube
 
+DOCUMENT = Path(__file__).parents[2] / "Speckle2SelfSlicer/README.md"
 DIAMETER = "Equivalent diameter (mm)"
 
 
@@ -229,3 +232,13 @@ def test_the_table_is_saved_as_csv_with_empty_cells_for_what_was_not_measured(me
     rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
     assert float(rows[0][DIAMETER]) == pytest.approx(6.0, abs=0.05)
     assert rows[1][DIAMETER] == ""
+
+
+def test_the_script_in_the_documents_measures(a_logic, a_scene, capsys):
+    import slicer
+
+    add_stack(np.stack([ring(12.0), ring(16.0), ring(13.0)]))
+    text = DOCUMENT.read_text(encoding="utf-8")
+    script = re.search(r"```python\n(from Speckle2SelfSlicerLib.*?)```", text, re.DOTALL)[1]
+    exec(compile(script, DOCUMENT.name, "exec"), {"slicer": slicer, "logic": a_logic})  # noqa: S102 - our own document
+    assert capsys.readouterr().out.startswith("Carotid drawn (Speckle2Self vessel) 8.0")

@@ -9,7 +9,7 @@ from Speckle2SelfSlicerLib.pair import NodeLink
 from Speckle2SelfSlicerLib.vessel.frames import VesselFrames
 from Speckle2SelfSlicerLib.vessel.markups import (
     DRAWN,
-    add_markup_sequence,
+    add_markup_sequences,
     markup_sequence,
     move_markup,
     new_markup,
@@ -77,13 +77,12 @@ def draw_figures(figures: VesselFigures) -> Generator[None, None, Drawing]:
     if frames.cine is not None:
         for style in styles:
             of_frames = [each.get(style.content) for each in shapes]
-            sequences.append((yield from markup_sequence(style, frames, of_frames, names[style.content])))
+            sequence = yield from markup_sequence(style, frames, of_frames, names[style.content])
+            sequences.append((style, sequence))
     for node in own_nodes(segmentation, DRAWN):
         remove_markups(node)
     if frames.cine is not None:
-        pairs = zip(styles, sequences, strict=True)
-        nodes = {style.content: add_markup_sequence(each, style, frames, segmentation) for style, each in pairs}
-        return Drawing(frames, shapes, nodes)
+        return Drawing(frames, shapes, add_markup_sequences(sequences, frames, segmentation))
     nodes = {style.content: new_markup(style, frames, names[style.content], segmentation) for style in styles}
     drawing = Drawing(frames, shapes, nodes)
     drawing.show(figures.request.shown if figures.request.shown in frames.numbers else frames.numbers[0])

@@ -161,7 +161,8 @@ def _steps(
         "Speckle2Self.Input": request.looked_at.GetName(),
         "Speckle2Self.Notice": _("First contour, not corrected. Research use only, not for diagnosis."),
     }
-    segmentation = yield from _written(segmented.labels, frames, index_values, attributes)
+    name = f"{request.looked_at.GetName()} first contour"  # says which image was looked at
+    segmentation = yield from _written(segmented.labels, frames, index_values, name, attributes)
     return ContourResult(segmentation, dict(zip(shown_numbers, remarks, strict=True)))
 
 
@@ -177,9 +178,12 @@ def _read(request: ContourRequest, frames: VesselFrames, source: Cine | None) ->
 
 
 def _written(
-    labels: UltrasoundImage, frames: VesselFrames, index_values: tuple[str, ...], attributes: dict[str, str]
+    labels: UltrasoundImage,
+    frames: VesselFrames,
+    index_values: tuple[str, ...],
+    name: str,
+    attributes: dict[str, str],
 ) -> Generator[None, None, vtkMRMLSegmentationNode]:
-    name = _("{volume} first contour").format(volume=frames.volume.GetName())
     if len(frames) > 1 and frames.cine is not None:
         return (yield from add_segmentation_sequence(labels.pixels, frames, name, attributes))
     if index_values and index_values != (frames.cine.index_value,):

@@ -73,21 +73,24 @@ def markup_sequence(
     return sequence
 
 
-def add_markup_sequence(
-    sequence: vtkMRMLSequenceNode, style: Style, frames: VesselFrames, measured: vtkMRMLNode
-) -> vtkMRMLMarkupsNode:
-    """Put a finished sequence into the scene and the browser of the cine, and return its proxy."""
-    cine = frames.cine
-    cine.sequence.GetScene().AddNode(sequence)
-    claim(sequence, measured, DRAWN + style.content)
-    cine.browser.AddSynchronizedSequenceNodeID(sequence.GetID())
-    update_proxies(cine.browser)
-    node = cine.browser.GetProxyNode(sequence)
-    cine.browser.SetOverwriteProxyName(sequence, False)
-    cine.browser.SetSaveChanges(sequence, False)
-    node.SetName(sequence.GetName())
-    _dress(node, style, frames)
-    return node
+def add_markup_sequences(
+    sequences: Sequence[tuple[Style, vtkMRMLSequenceNode]], frames: VesselFrames, measured: vtkMRMLNode
+) -> dict[str, vtkMRMLMarkupsNode]:
+    """Put finished sequences into the scene and the browser of the cine, and return their proxies by content."""
+    browser, scene = frames.cine.browser, frames.cine.sequence.GetScene()
+    for style, sequence in sequences:
+        scene.AddNode(sequence)
+        claim(sequence, measured, DRAWN + style.content)
+        browser.AddSynchronizedSequenceNodeID(sequence.GetID())
+    update_proxies(browser)  # once for all: it looks at every sequence of the browser
+    nodes = {}
+    for style, sequence in sequences:
+        browser.SetOverwriteProxyName(sequence, False)
+        browser.SetSaveChanges(sequence, False)
+        nodes[style.content] = browser.GetProxyNode(sequence)
+        nodes[style.content].SetName(sequence.GetName())
+        _dress(nodes[style.content], style, frames)
+    return nodes
 
 
 def move_markup(node: vtkMRMLMarkupsNode, frames: VesselFrames, position: int, shape: Shape | None) -> None:

@@ -17,7 +17,7 @@ from Speckle2SelfSlicerLib.profile import why_no_profile
 from Speckle2SelfSlicerLib.texts import tr as _
 from Speckle2SelfSlicerLib.vessel.frames import VesselFrames, source_cine, vessel_frames
 from Speckle2SelfSlicerLib.vessel.job import Job, JobControl, Steps
-from Speckle2SelfSlicerLib.vessel.markups import add_markup_sequence, markup_sequence, move_markup, new_markup
+from Speckle2SelfSlicerLib.vessel.markups import add_markup_sequences, markup_sequence, move_markup, new_markup
 from Speckle2SelfSlicerLib.vessel.refined_tables import width_plot, widths_table
 from Speckle2SelfSlicerLib.vessel.shapes import Shape, Style
 from Speckle2SelfSlicerLib.volumes import voxels_of
@@ -153,7 +153,7 @@ def _steps(request: RefineRequest, frames: VesselFrames, drawn: Line, control: J
     if index_values != frames.index_values:
         message = _("The frames of '{name}' changed meanwhile; refine the line again.")
         raise SettingsError(message.format(name=frames.volume.GetName()))
-    node = add_markup_sequence(sequence, STYLE, frames, request.line)
+    node = add_markup_sequences([(STYLE, sequence)], frames, request.line)[STYLE.content]
     if len(frames) == 1:
         return RefineResult(request, frames, tuple(calipers), curve, node)
     table = widths_table(result, node, TITLES[request.structure])
