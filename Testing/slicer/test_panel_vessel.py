@@ -126,6 +126,9 @@ def test_a_first_contour_is_made_chosen_and_measured(a_panel, a_slicer_app, a_ve
     assert "no despeckled image yet" in ui.contourButton.toolTip
     ui.vesselImageComboBox.currentIndex = 1
     assert ui.contourButton.enabled
+    panel.parameters.domain = type(panel.parameters.domain).ENVELOPE
+    assert "linear envelope to B-mode first" in ui.contourButton.toolTip
+    panel.parameters.domain = type(panel.parameters.domain).BMODE
     monkeypatch.setattr(panel, "prepare", lambda _how: True)
     labels = np.stack([ring(10.0), ring(11.0)])
     monkeypatch.setattr(panel.engine, "segmenter", lambda _device: LabelSegmenter(labels, untrusted=(0,)))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import slicer
 
-from Speckle2SelfSlicerLib.parameters import VesselImage
+from Speckle2SelfSlicerLib.parameters import Domain, VesselImage
 from Speckle2SelfSlicerLib.request import MethodRequest
 from Speckle2SelfSlicerLib.texts import tr as _
 from Speckle2SelfSlicerLib.vessel.first_contour import ContourRequest, ContourResult
@@ -80,6 +80,8 @@ def why_no_image(panel: Panel) -> str:
     """Return one sentence that says why the chosen image is not there, or nothing if it is."""
     if obstacle := why_unsupported(panel.volume):
         return obstacle
+    if panel.parameters.domain is Domain.ENVELOPE:
+        return _("Walls are looked for in B-mode images; convert the linear envelope to B-mode first.")
     if panel.parameters.vesselImage is VesselImage.DESPECKLED and panel.compare.pair() is None:
         return _("Press Apply first: there is no despeckled image yet. Or choose the original as image.")
     return ""
