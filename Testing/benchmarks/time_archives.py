@@ -4,8 +4,10 @@
 
 Every archive holds cines of 8 frames of 64 x 64 pixels (NRRD). Times are of whole runs without the start of the workers
 (which loads the model once, and is a column of its own), from looking for files to the last output in place: reading,
-checksums, despeckling, writing, and the manifest with its commits to disk. The last column is to the first number of
-workers. ``--folder`` chooses the disk; the default is the folder for temporary files.
+checksums, despeckling, writing, and the manifest with its commits to disk. Throughput is also given as a ratio to that
+of the first number of workers. The last column is the processor time of the one process that gives out the work: its
+inverse bounds what any number of workers can reach. ``--folder`` chooses the disk; the default is the folder for
+temporary files.
 """
 
 from __future__ import annotations
@@ -40,8 +42,8 @@ def an_archive(folder: Path, cines: int) -> None:
         write_image(UltrasoundImage(pixels, "TYX"), place / f"cine{number:04d}.nrrd")
 
 
-def timed(source: Path, destination: Path, method: Method, count: int, engine: str) -> tuple[float, float]:
-    """Run an archive; returns the seconds of the start of the workers, and those of everything else."""
+def timed(source: Path, destination: Path, method: Method, count: int, engine: str) -> tuple[float, float, float]:
+    """Run an archive; returns the seconds of the start of the workers, of the rest, and of this process's CPU."""
     seconds_to_start = 0.0
 
     def start(items: int) -> Workers:
@@ -57,14 +59,14 @@ def timed(source: Path, destination: Path, method: Method, count: int, engine: s
         seconds_to_start = time.perf_counter() - started
         return workers
 
-    started = time.perf_counter()
+    started, processor_started = time.perf_counter(), time.process_time()
     rows = list(run_archive(Archive(str(source), str(destination), method), start))
-    total = time.perf_counter() - started
+    total, processor = time.perf_counter() - started, time.process_time() - processor_started
     failed = [row for row in rows if row.status != "done"]
     if failed:
         message = f"{len(failed)} cines failed, the first with: {failed[0].reason}"
         raise RuntimeError(message)
-    return seconds_to_start, total - seconds_to_start
+    return seconds_to_start, total - seconds_to_start, processor
 
 
 def main() -> None:
@@ -78,19 +80,29 @@ def main() -> None:
     arguments = parser.parse_args()
     console = Console(soft_wrap=True, highlight=False)
     console.print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}, {arguments.model}, {arguments.engine}")
-    console.print("| cines | workers | start, s | run, s | cines a second | throughput to the first |")
-    console.print("|---|---|---|---|---|---|")
+    console.print(
+        "| cines | workers | start, s | run, s | cines a second | throughput to the first | ms of the giver a cine |"
+    )
+    console.print("|---|---|---|---|---|---|---|")
     for cines in arguments.cines:
         folder = Path(tempfile.mkdtemp(prefix="speckle2self-archives-", dir=arguments.folder))
         try:
             an_archive(folder / "in", cines)
             first = 0.0
             for count in arguments.workers:
-                begin, run = timed(
+                begin, run, own = timed(
                     folder / "in", folder / f"out{count}", Method(arguments.model), count, arguments.engine
                 )
                 first = first or run
-                row = (cines, count, f"{begin:.1f}", f"{run:.1f}", f"{cines / run:.1f}", f"{first / run:.2f}")
+                row = (
+                    cines,
+                    count,
+                    f"{begin:.1f}",
+                    f"{run:.1f}",
+                    f"{cines / run:.1f}",
+                    f"{first / run:.2f}",
+                    f"{1000 * own / cines:.1f}",
+                )
                 console.print(f"| {' | '.join(map(str, row))} |")
         finally:
             shutil.rmtree(folder)
