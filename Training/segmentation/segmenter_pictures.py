@@ -25,8 +25,8 @@ SIMULATED_PX = 256
 SIMULATED = 800
 HELD_OUT = 100
 NO_VESSELS = 40
-REPEATS_OF_REAL = 12
-"""How often each real training frame is in the list, so that about half of a batch is real."""
+REPEATS_OF_REAL = 6
+"""How often each real training frame is in the list, so that about a third of a batch is real."""
 _FIRST_HELD_OUT_SEED = 1_000_000
 
 
