@@ -43,8 +43,8 @@ class RealFrameWeights:
     """If given: where the teacher's first answer has clear detail, that answer counts and not the further passes, with
     its detail raised by this share."""
     teacher_beta: float = 0.004
-    """As ``beta`` of `Despeckling`, for the distance to the teacher. Its answer is not ambiguous, and most of what is to
-    be learnt from it is smaller than five grey levels of 255."""
+    """As ``beta`` of `Despeckling`, for the distance to the teacher. Its answer is not ambiguous, and most of what is
+    to be learnt from it is smaller than five grey levels of 255."""
 
 
 class Despeckling(nn.Module):
