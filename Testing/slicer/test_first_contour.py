@@ -8,6 +8,7 @@ import pytest
 from Speckle2SelfLogic.errors import CancelledError, SettingsError
 from Testing.slicer.cines import OBLIQUE, show
 from Testing.slicer.pairs import add
+from Testing.slicer.saving import able_to_read_files
 from Testing.slicer.segments import SMALL_TURN, add_transform, ready_for_segmentations
 from Testing.slicer.test_segmenting import grid_of
 from Testing.slicer.tubes import column_of
@@ -169,3 +170,28 @@ def test_the_shipped_segmenter_makes_a_first_contour(a_logic, a_scene):
     segments = result.segmentation.GetSegmentation()
     assert [segments.GetNthSegmentID(n) for n in range(2)] == ["Lumen", "Wall"]
     assert result.sentence.startswith(("First contours are in", "DO NOT TRUST"))
+
+
+def test_contours_figures_and_drawings_of_a_cine_are_found_again_in_a_saved_scene(contour, a_logic, a_scene, tmp_path):
+    from Speckle2SelfSlicerLib.vessel.measuring import MeasureRequest
+
+    _sequence, _browser, proxy, labels = add_vessel_cine(a_scene)
+    segmentation = contour(proxy, LabelSegmenter(labels, untrusted=(1,))).segmentation
+    name = segmentation.GetName()
+    a_logic.engine.measure_vessel(MeasureRequest(proxy, segmentation, "Lumen", "Wall")).finish()
+    keep = able_to_read_files(a_scene, tmp_path)
+    assert a_scene.WriteToMRB(str(tmp_path / "scene.mrb"), None)
+    a_scene.Clear(0)
+    assert a_scene.ReadFromMRB(str(tmp_path / "scene.mrb"), True)
+    browser = a_scene.GetFirstNodeByClass("vtkMRMLSequenceBrowserNode")
+    proxy = a_scene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+    segmentation = a_scene.GetFirstNode(name, "vtkMRMLSegmentationNode")
+    count = a_scene.GetNumberOfNodes()
+    again = a_logic.engine.measure_vessel(MeasureRequest(proxy, segmentation, "Lumen", "Wall")).finish()
+    assert column_of(again.table, "First contour") == ["", "the border is uncertain", "", ""]
+    diameters = column_of(again.table, "Equivalent diameter (mm)")
+    np.testing.assert_allclose(diameters, 2 * STEP_MM * np.array(RADII_PX), atol=0.05)
+    assert a_scene.GetNumberOfNodes() == count  # tables, plot and drawings were filled anew
+    show(browser, 2)
+    assert again.drawing.nodes["maximum diameter"].GetNthControlPointLabel(0).startswith("max 8.")
+    del keep
