@@ -4,6 +4,8 @@ import csv
 import json
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -216,6 +218,20 @@ def test_despeckled_images_are_kept_by_content_and_method(tmp_path):
     assert len({path, original.picture(frame), median.picture(other)}) == 3
     larger = Preparer(MethodPlan("median", "median"), 64, tmp_path / "out" / "cache")
     assert larger.picture(frame) != path
+
+
+def test_a_method_is_the_same_in_another_process(tmp_path):
+    """Else a run that goes on would make everything anew."""
+    plan = MethodPlan("nlm", "nlm")
+    here = Preparer(plan, 32, tmp_path).checksum()
+    script = (
+        "from pathlib import Path; from Training.segmentation.prepared import Preparer; "
+        "from Training.segmentation.plan import MethodPlan; plan = MethodPlan('nlm', 'nlm'); "
+        "print(Preparer(plan, 32, Path()).checksum())"
+    )
+    ran = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == here
+    assert "search_radius_px" in here
 
 
 def test_few_images_are_the_beginning_of_all(tmp_path):

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from Speckle2SelfLogic import __version__
 from Speckle2SelfLogic.comparison import single_frame
 from Speckle2SelfLogic.denoiser import Denoiser
+from Speckle2SelfLogic.filters import FILTERS
 from Speckle2SelfLogic.frames import grey_frame, grey_range_of
 from Speckle2SelfLogic.image import UltrasoundImage
 from Speckle2SelfLogic.methods import identify_method, load_method
@@ -53,8 +55,12 @@ class Preparer:
         """
         if self.method.name == ORIGINAL and not self.method.model:
             return ORIGINAL
-        _, sha256 = identify_method(self.method.model)
-        return f"{sha256 or repr(self._method())} {__version__}"
+        name, sha256 = identify_method(self.method.model)
+        if sha256:
+            return f"{sha256} {__version__}"
+        chosen = FILTERS[name]
+        packages = {package: metadata.version(package) for package in chosen.packages}
+        return f"{name} {json.dumps(dict(chosen.parameters), sort_keys=True)} {packages} {__version__}"
 
     def picture(self, frame: MaskedFrame) -> Path:
         """Return the prepared picture of a frame, 8-bit grey on the grid, made if it is not there."""
