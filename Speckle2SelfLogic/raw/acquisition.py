@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -95,6 +96,17 @@ class Processing:
     gain_db: float = 0.0
     tgc_db: tuple[tuple[float, float], ...] = ()
     geometry: ScanGeometry | None = None
+
+    def __post_init__(self) -> None:
+        if not -200 <= self.gain_db <= 200:
+            message = f"The gain must be between -200 and 200 dB, but is {self.gain_db}."
+            raise SettingsError(message)
+        for depth_mm, gain_db in self.tgc_db:
+            if not (math.isfinite(depth_mm) and -200 <= gain_db <= 200):
+                message = (
+                    f"The time gain must be between -200 and 200 dB at a depth in mm, but is {depth_mm}:{gain_db}."
+                )
+                raise SettingsError(message)
 
 
 def grey_beams(recording: BeamRecording, processing: Processing) -> Float32:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import types
 
 import numpy as np
@@ -164,3 +165,10 @@ def test_the_denoiser_of_a_domain_needs_what_the_domain_needs():
 def test_options_that_contradict_each_other_are_refused(options, words):
     with pytest.raises(SettingsError, match=words):
         RawOptions(Domain.IQ, **options)
+
+
+@pytest.mark.parametrize("wrong", [{"gain_db": math.nan}, {"gain_db": math.inf}, {"tgc_db": ((0.0, math.inf),)},
+                                   {"tgc_db": ((math.nan, 0.0),)}])  # fmt: skip
+def test_a_gain_that_is_no_number_is_refused(wrong):
+    with pytest.raises(SettingsError, match="gain must be"):
+        Processing(**wrong)
