@@ -21,11 +21,18 @@ MadeBy = Annotated[list[str] | None, typer.Option("--model", "-m", help="Model t
 def regions(source: Annotated[Path, typer.Argument(metavar="FILE", help="DICOM image.")]) -> None:
     """List the ultrasound regions of a screen, to choose one with 'denoise --region'."""
     from Speckle2SelfLogic.dicom_regions import screen_regions
-    from Speckle2SelfLogic.integrity import check_file
+    from Speckle2SelfLogic.errors import UnsupportedImageError
+    from Speckle2SelfLogic.integrity import check_file, is_dicom
 
     check_file(source)
-    for region in screen_regions(source):
+    if not is_dicom(source):
+        message = f"'{source}' is not a DICOM file, so it has no ultrasound regions."
+        raise UnsupportedImageError(message)
+    regions = screen_regions(source)
+    for region in regions:
         typer.echo(region)
+    if not regions:
+        typer.echo("The file names no ultrasound regions.", err=True)
 
 
 @app.command()
@@ -34,22 +41,25 @@ def seg(
     source: Source,
     target: Target,
     name: Annotated[
-        list[str] | None, typer.Option("--name", help="Name of the segment of value 1, 2, ...; default: lumen.")
+        list[str] | None,
+        typer.Option("--name", help="Name of the segment of value 1, 2, ...; default: those of MASK, else lumen."),
     ] = None,
     model: MadeBy = None,
 ) -> None:
     """Write a mask as a DICOM segmentation object (SEG)."""
-    from Speckle2SelfLogic.dicom_seg import write_segmentation
-    from Speckle2SelfLogic.io import read_image
+    from Speckle2SelfLogic.dicom_seg import labels_and_names, write_segmentation
 
-    labels = read_image(mask).pixels
-    write_segmentation(labels, source, target, names=name or ["lumen"], models=_described(model))
+    labels, names = labels_and_names(mask, name or [])
+    write_segmentation(labels, source, target, names=names, models=_described(model))
     typer.echo(target)
 
 
 @app.command()
 def sr(
-    measurements: Annotated[Path, typer.Argument(metavar="FILE.json", help="List of {name, value, unit, frame}.")],
+    measurements: Annotated[
+        Path,
+        typer.Argument(metavar="FILE.json", help="From 'measure --json', or a list of {name, value, unit, frame}."),
+    ],
     source: Source,
     target: Target,
     model: MadeBy = None,

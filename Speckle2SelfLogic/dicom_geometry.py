@@ -198,15 +198,28 @@ def _slice_spacing(dataset: Dataset) -> float:
     return 1.0
 
 
+def frame_times_ms(dataset: Dataset, frames: int) -> list[float] | None:
+    """Return the time of each frame from the first one on in ms, even or not; None if the file does not tell it."""
+    steps = _numbers(dataset, 0, ("", "FrameTimeVector"))
+    if len(steps) == frames > 1 and all(math.isfinite(step) and step > 0 for step in steps[1:]):
+        return [float(time) for time in np.cumsum((0.0, *steps[1:]))]
+    interval = _known_interval_ms(dataset)
+    return None if interval is None else [index * interval for index in range(frames)]
+
+
 def _frame_interval_ms(dataset: Dataset) -> float:
-    """Return the time between frames in ms; 1 if the file does not tell it."""
+    """Return the mean time between frames in ms; 1 if the file does not tell it."""
+    return _known_interval_ms(dataset) or 1.0
+
+
+def _known_interval_ms(dataset: Dataset) -> float | None:
     intervals = _numbers(dataset, 0, ("", "FrameTimeVector"))
     if len(intervals) > 1:
         mean = float(np.mean(intervals[1:]))  # the first one is zero
     else:
         rate = float(dataset.get("CineRate", None) or 0.0)
         mean = float(dataset.get("FrameTime", None) or (1000.0 / rate if rate > 0 else 0.0))
-    return mean if math.isfinite(mean) and mean > 0 else 1.0
+    return mean if math.isfinite(mean) and mean > 0 else None
 
 
 def _flat(matrix: npt.NDArray[np.float64]) -> tuple[float, ...]:

@@ -30,10 +30,11 @@ from Speckle2SelfLogic.dicom_context import (
     source_uids,
 )
 from Speckle2SelfLogic.dicom_geometry import frame_count
-from Speckle2SelfLogic.errors import GeometryError, ImageFileError, SettingsError
+from Speckle2SelfLogic.errors import GeometryError, ImageFileError, SettingsError, UnsupportedImageError
 from Speckle2SelfLogic.image import Provenance
 from Speckle2SelfLogic.plain_errors import one_sentence
 from Speckle2SelfLogic.quiet import quiet_dicom
+from Speckle2SelfLogic.segmentation_files import read_labels
 
 if TYPE_CHECKING:
     from highdicom.seg import Segmentation
@@ -94,6 +95,25 @@ def write_segmentation(
     with quiet_highdicom(source, target):
         segmentation = _segmentation(frames_nyx, header, names, models, is_automatic=is_automatic)
         save_new(segmentation, target)
+
+
+def labels_and_names(mask: Path, names: Sequence[str]) -> tuple[Labels, tuple[str, ...]]:
+    """Read a mask and name its segments: as given, else as in the file, else one lumen.
+
+    A mask of one value (such as 255) is the only segment, if there is one name.
+
+    Raises
+    ------
+    ImageFileError, UnsupportedImageError
+        If the mask cannot be read, is no label image, or holds segments that overlap.
+    """
+    file = read_labels(mask)
+    if file.has_overlaps:
+        message = f"The segments of '{mask}' overlap, so one would cover another; save them without overlap first."
+        raise UnsupportedImageError(message)
+    labels, known = np.asarray(file.labels.pixels, np.uint8), tuple(names) or file.names or ("lumen",)
+    is_one_mask = len(known) == 1 and not file.names and np.unique(labels[labels > 0]).size == 1
+    return (labels > 0 if is_one_mask else labels), known
 
 
 def readable_source(source: Path) -> Dataset:
@@ -157,7 +177,10 @@ def _checked(labels: Labels, header: Dataset, names: Sequence[str]) -> npt.NDArr
         message = "A mask needs whole numbers of 0 and above, and at least one pixel that is not 0."
         raise SettingsError(message)
     if (highest := int(frames_nyx.max())) > len(names):
-        message = f"The mask has the value {highest}, but only {len(names)} segments have a name ({', '.join(names)})."
+        message = (
+            f"The mask has the value {highest}, but the names given are {len(names)} ({', '.join(names)}); "
+            "name every segment."
+        )
         raise SettingsError(message)
     return frames_nyx.astype(np.uint16)
 

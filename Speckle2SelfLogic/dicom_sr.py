@@ -6,10 +6,10 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydicom import Dataset
 from pydicom.sr.coding import Code
@@ -36,6 +36,7 @@ MEASUREMENT_CODES: Mapping[str, Code] = {  # terms of CID 3481, 7469 and 10069 i
 """Standard terms of measurements by name; other names get a code of the private scheme ``99S2S``."""
 PRIVATE_SCHEME = "99S2S"
 _UNIT_MEANINGS = {"mm": "millimeter", "mm2": "square millimeter", "1": "no units", "%": "percent", "dB": "decibel"}
+_UNITS_OF_VESSELS = {"": "1", "px": "{pixels}", "px2": "{pixels}"}  # as UCUM writes them
 _UNIT = re.compile(r"[!-~]{1,16}")  # printable ASCII without spaces, as UCUM codes are
 
 
@@ -74,7 +75,10 @@ class NamedMeasurement:
 
 
 def read_measurements(path: Path) -> tuple[NamedMeasurement, ...]:
-    """Read measurements from a JSON file: a list of objects with ``name``, ``value``, ``unit`` and maybe ``frame``.
+    """Read measurements from a JSON file.
+
+    It holds a list of objects with ``name``, ``value``, ``unit`` and maybe ``frame``, or what ``measure --json``
+    prints, of which figures that could not be measured are left out.
 
     Raises
     ------
@@ -86,13 +90,25 @@ def read_measurements(path: Path) -> tuple[NamedMeasurement, ...]:
     with one_sentence(path, "cannot be read"):
         text = path.read_bytes()
     try:
-        return tuple(_measurement(item) for item in json.loads(text))
+        found = json.loads(text)
+        return tuple(_measurement(item) for item in (_of_vessel(found) if isinstance(found, dict) else found))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         message = (
             f"'{path}' is not a JSON list of measurements; each needs a name (text), a value (number) and a "
             "unit (text), and may have a frame (whole number)."
         )
         raise SettingsError(message) from error
+
+
+def _of_vessel(report: dict[str, Any]) -> Iterator[dict[str, object]]:
+    """Yield the figures of a report of `Speckle2SelfLogic.geometry.files.as_dict` one by one."""
+    frames = [(each["frame"], each["measures"]) for each in report["frames"]]
+    cine = {name: figure for name, figure in report["cine"].items() if isinstance(figure, dict)}
+    for frame, figures in (*frames, (None, cine)):
+        for name, figure in figures.items():
+            if figure["value"] is not None:
+                unit = _UNITS_OF_VESSELS.get(figure["unit"], figure["unit"])
+                yield {"name": name.replace("_", " "), "value": figure["value"], "unit": unit, "frame": frame}
 
 
 def _measurement(item: dict[str, object]) -> NamedMeasurement:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def measure(
-    mask: Annotated[Path, typer.Argument(metavar="MASK", help="Label image, .seg.nrrd, cine or stack of masks.")],
+    mask: Annotated[Path, typer.Argument(metavar="MASK", help="Label image or stack of them, .seg.nrrd or DICOM SEG.")],
     wall: Annotated[
         Path | None, typer.Option(help="Mask of the wall; default: label 2, or the segment 'wall'.")
     ] = None,

@@ -15,10 +15,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from Speckle2SelfLogic.dicom_seg_reading import is_dicom_segmentation, read_dicom_segmentation
 from Speckle2SelfLogic.errors import ImageFileError, UnsupportedImageError
-from Speckle2SelfLogic.image import UltrasoundImage
+from Speckle2SelfLogic.image import Provenance, UltrasoundImage
 from Speckle2SelfLogic.io import check_writable, image_suffix, read_image, write_image
 from Speckle2SelfLogic.plain_errors import one_sentence
+
+Mask = npt.NDArray[np.bool_]
 
 SEGMENTATION_SUFFIX = ".seg.nrrd"
 _LOSSY = (".jpg", ".jpeg")
@@ -32,6 +35,21 @@ class SegmentationFile:
 
     labels: UltrasoundImage
     names: tuple[str, ...]
+    segments: tuple[Mask, ...] = ()
+    """Mask of each name, with the shape of the labels, if the file holds segments that may overlap; else empty."""
+
+    def segment(self, number: int) -> Mask:
+        """Return where the segment of a number from 1 on is, whole, also where a later one covers its label."""
+        if 0 < number <= len(self.segments):
+            return self.segments[number - 1]
+        return np.asarray(self.labels.pixels == number)
+
+    @property
+    def has_overlaps(self) -> bool:
+        """Whether a pixel belongs to more than one segment."""
+        return bool(self.segments) and sum(int(mask.sum()) for mask in self.segments) > int(
+            np.count_nonzero(self.labels.pixels)
+        )
 
 
 def is_segmentation_name(path: str | os.PathLike[str]) -> bool:
@@ -93,28 +111,40 @@ def write_labels(labels: UltrasoundImage, path: str | os.PathLike[str], names: S
         draft.replace(target)
 
 
-def read_labels(path: str | os.PathLike[str]) -> SegmentationFile:
-    """Read a label image of any format of the core; of a ``.seg.nrrd`` with its names.
+def read_labels(path: str | os.PathLike[str], frames: int | None = None) -> SegmentationFile:
+    """Read a label image of any format of the core; of a ``.seg.nrrd`` or a DICOM segmentation with its names.
 
-    Segments of a ``.seg.nrrd`` are numbered from 1 in the order of its header; where segments in layers overlap, the
-    later one is kept.
+    Segments of a ``.seg.nrrd`` are numbered from 1 in the order of its header, those of a DICOM segmentation as there;
+    where segments overlap, the later one is in the label image, and all of them are in ``segments``.
+
+    Parameters
+    ----------
+    path
+        The file.
+    frames
+        Frames of the image that it was drawn on, which a DICOM segmentation does not tell. Left out: up to the last
+        frame that it marks.
 
     Raises
     ------
     ImageFileError, UnsupportedImageError
         As `Speckle2SelfLogic.io.read_image`, or if values are no whole numbers from 0 to 255.
+    GeometryError
+        If a DICOM segmentation marks more frames than its image has.
     """
+    if is_dicom_segmentation(Path(path)):
+        return _read_dicom(Path(path), frames)
     image = read_image(path)
     if image.is_colour:
         message = f"'{path}' is a colour image, not a label image; save one whole number for each pixel."
         raise UnsupportedImageError(message)
     segments = _segments_of(Path(path)) if is_segmentation_name(path) else []
     values = np.asarray(image.pixels)
+    masks: tuple[Mask, ...] = ()
     if segments:
         layered = values if image.axes.startswith("T") and len(image.axes) == 4 else values[None]
-        numbered = np.zeros(layered.shape[1:], np.uint8)
-        for number, (_, layer, value) in enumerate(segments, 1):
-            numbered[layered[min(layer, len(layered) - 1)] == value] = number
+        masks = tuple(layered[min(layer, len(layered) - 1)] == value for _, layer, value in segments)
+        numbered = _numbered(masks)
         if layered is values:
             image = replace(
                 image,
@@ -126,7 +156,8 @@ def read_labels(path: str | os.PathLike[str]) -> SegmentationFile:
             )
         values = numbered
     whole = _whole_numbers(values, path)
-    return SegmentationFile(image.with_pixels(whole, "read as labels"), tuple(name for name, _, _ in segments))
+    names = tuple(name for name, _, _ in segments)
+    return SegmentationFile(image.with_pixels(whole, "read as labels"), names, masks)
 
 
 def as_volume(image: UltrasoundImage) -> UltrasoundImage:
@@ -143,6 +174,26 @@ def as_volume(image: UltrasoundImage) -> UltrasoundImage:
         origin_mm=(*image.origin_mm, 0.0),
         direction=tuple(direction.ravel()),
     )
+
+
+def _read_dicom(path: Path, frames: int | None) -> SegmentationFile:
+    found = read_dicom_segmentation(path, frames)
+    labels = _numbered(found.masks)
+    image = UltrasoundImage(
+        labels if len(labels) > 1 else labels[0],
+        "TYX" if len(labels) > 1 else "YX",
+        spacing_mm=(*found.spacing_mm, 1.0) if len(labels) > 1 else found.spacing_mm,
+        calibration=found.calibration,
+        provenance=Provenance(source=str(path), file_format="DICOM SEG"),
+    )
+    return SegmentationFile(image, found.names, tuple(mask.reshape(image.pixels.shape) for mask in found.masks))
+
+
+def _numbered(masks: Sequence[Mask]) -> npt.NDArray[np.uint8]:
+    numbered = np.zeros(masks[0].shape, np.uint8)
+    for number, mask in enumerate(masks, 1):
+        numbered[mask] = number
+    return numbered
 
 
 def _whole_numbers(values: npt.NDArray[np.generic], path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:

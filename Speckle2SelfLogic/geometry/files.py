@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from Speckle2SelfLogic import RESEARCH_USE
+from Speckle2SelfLogic.dicom_context import read_header
+from Speckle2SelfLogic.dicom_geometry import frame_times_ms
 from Speckle2SelfLogic.errors import GeometryError, SettingsError
 from Speckle2SelfLogic.frames import frames_view
 from Speckle2SelfLogic.geometry.cine import CineMeasurement, View, measure_cine
@@ -57,10 +59,10 @@ class MeasuredFile:
 def measure_file(request: MeasureRequest, progress: Callable[[int, int], None] | None = None) -> MeasuredFile:
     """Measure every frame of a file of masks.
 
-    Lumen and wall are found by what the mask file says: segments of a ``.seg.nrrd`` by their names; else label 1 is the
-    lumen and label 2 the wall; a file of one label is all lumen. ``lumen_segment`` and ``wall_segment`` (a name or a
-    label) choose others; a file given as ``wall`` is the wall wherever it is not zero. An ``image`` tells calibration
-    and time if the mask does not.
+    Lumen and wall are found by what the mask file says: segments of a ``.seg.nrrd`` or a DICOM segmentation by their
+    names; else label 1 is the lumen and label 2 the wall; a file of one label is all lumen. ``lumen_segment`` and
+    ``wall_segment`` (a name or a label) choose others; a file given as ``wall`` is the wall wherever it is not zero. An
+    ``image`` tells calibration and time if the mask does not, and must not contradict it.
 
     Raises
     ------
@@ -71,16 +73,20 @@ def measure_file(request: MeasureRequest, progress: Callable[[int, int], None] |
     SettingsError
         If no frame has a lumen, a segment does not exist, or a setting is out of range.
     """
-    file = read_labels(request.mask)
     image = None if request.image is None else read_image(request.image)
+    file = read_labels(request.mask, None if image is None else len(frames_view(image)))
     labels = _frames(file.labels)
     _check_same(request.mask, labels.shape, request.image, None if image is None else _shape(image))
-    lumen, notes = _lumen(file, labels, request)
-    if not lumen.any():
+    if not labels.any():
         message = f"The mask '{request.mask}' is empty: no pixel of any frame is lumen; mark the lumen first."
         raise SettingsError(message)
+    lumen, notes = _lumen(file, labels, request)
+    if not lumen.any():
+        present = np.unique(labels[labels > 0]).tolist()
+        message = f"No pixel of '{request.mask}' is lumen; its labels are {present}: name one with --lumen-segment."
+        raise SettingsError(message)
     wall = _wall(file, labels, request)
-    known = file.labels if image is None or file.labels.calibration.is_calibrated else image
+    known = _calibrated(file.labels, image, request)
     cine = measure_cine(
         lumen,
         wall,
@@ -160,6 +166,27 @@ def _frames(labels: UltrasoundImage) -> Labels:
     return np.asarray(labels.pixels, np.uint8).reshape(-1, *labels.pixels.shape[-2:])
 
 
+def _segment(file: SegmentationFile, label: int) -> Mask:
+    mask = file.segment(label)
+    return mask.reshape(-1, *mask.shape[-2:])
+
+
+def _calibrated(labels: UltrasoundImage, image: UltrasoundImage | None, request: MeasureRequest) -> UltrasoundImage:
+    """Return which of mask and image tells the size of a pixel."""
+    if image is None or not image.calibration.is_calibrated:
+        return labels
+    if not labels.calibration.is_calibrated:
+        return image
+    if not np.allclose(labels.spacing_mm[:2], image.spacing_mm[:2], rtol=1e-3):
+        ours, theirs = (" x ".join(f"{step:.4g}" for step in each.spacing_mm[:2]) for each in (labels, image))
+        message = (
+            f"The pixels of the mask '{request.mask}' are {ours} mm (x, y), but those of '{request.image}' are "
+            f"{theirs} mm; correct the one that is wrong."
+        )
+        raise GeometryError(message)
+    return labels
+
+
 def _shape(image: UltrasoundImage) -> tuple[int, ...]:
     frames = frames_view(image)
     return len(frames), *np.asarray(frames[0]).shape[:2]
@@ -179,31 +206,31 @@ def _size(shape: tuple[int, ...]) -> str:
 
 def _lumen(file: SegmentationFile, labels: Labels, request: MeasureRequest) -> tuple[Mask, list[str]]:
     if request.lumen_segment is not None:
-        return labels == _label_of(file, request.lumen_segment), []
+        return _segment(file, _label_of(file, request.lumen_segment)), []
     if (label := _named(file, LUMEN_NAMES)) is not None:
-        return labels == label, []
+        return _segment(file, label), []
     present = np.unique(labels)
     present = present[present > 0]
     if present.size <= 1 and not file.names:
         return labels > 0, []
     names = f" ({', '.join(file.names)})" if file.names else ""
     note = f"label {LUMEN_LABEL} is taken for the lumen; the file has labels {present.tolist()}{names}"
-    return labels == LUMEN_LABEL, [note]
+    return _segment(file, LUMEN_LABEL), [note]
 
 
 def _wall(file: SegmentationFile, labels: Labels, request: MeasureRequest) -> Mask | None:
     if request.wall is not None:
-        other = read_labels(request.wall)
+        other = read_labels(request.wall, len(labels))
         walls = _frames(other.labels)
         _check_same(request.mask, labels.shape, request.wall, walls.shape)
         label = _label_of(other, request.wall_segment) if request.wall_segment else _named(other, WALL_NAMES)
-        return np.asarray(walls > 0 if label is None else walls == label)
+        return np.asarray(walls > 0) if label is None else _segment(other, label)
     if request.wall_segment is not None:
-        return np.asarray(labels == _label_of(file, request.wall_segment))
+        return _segment(file, _label_of(file, request.wall_segment))
     label = _named(file, WALL_NAMES)
     if label is None and not file.names and request.lumen_segment is None:
         label = WALL_LABEL
-    return np.asarray(labels == label) if label is not None and (labels == label).any() else None
+    return _segment(file, label) if label is not None and (labels == label).any() else None
 
 
 def _named(file: SegmentationFile, parts: tuple[str, ...]) -> int | None:
@@ -226,7 +253,9 @@ def _times(count: int, interval_ms: float | None, image: UltrasoundImage | None)
     if interval_ms is not None and not 0 < interval_ms < float("inf"):
         message = f"The time between frames must be above 0 ms, but is {interval_ms}."
         raise SettingsError(message)
-    is_timed = image is not None and image.axes == "TYX" and "DICOM" in image.provenance.file_format
-    if interval_ms is None and image is not None and is_timed and image.spacing_mm[-1] != 1.0:
-        interval_ms = image.spacing_mm[-1]
-    return None if interval_ms is None else [index * interval_ms / 1000 for index in range(count)]
+    if interval_ms is not None:
+        return [index * interval_ms / 1000 for index in range(count)]
+    if image is None or image.axes != "TYX" or "DICOM" not in image.provenance.file_format:
+        return None
+    times_ms = frame_times_ms(read_header(Path(image.provenance.source)), count)
+    return None if times_ms is None else [time / 1000 for time in times_ms]

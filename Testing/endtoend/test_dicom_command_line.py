@@ -12,7 +12,7 @@ from pydicom.data import get_testdata_file
 
 from Speckle2SelfLogic.cli import main
 from Speckle2SelfLogic.simulation import simulate
-from Testing.logic.dicom_files import a_dicom_file, a_region
+from Testing.logic.dicom_files import FRAME, a_dicom_file, a_region
 from Testing.logic.dicom_standard import violations
 
 PLANTED = "Zyxwvut"
@@ -133,3 +133,13 @@ def test_regions_are_listed_and_a_region_that_is_not_there_is_one_sentence(run, 
     assert status == 1
     assert "has no region '9'" in errors
     assert not (tmp_path / "out.dcm").exists()
+
+
+def test_a_file_without_regions_says_so(run, tmp_path):
+    still = a_dicom_file(tmp_path / "still.dcm", FRAME)
+    status, output, errors = run("dicom", "regions", still)
+    assert (status, output) == (0, "")
+    assert "names no ultrasound regions" in errors
+    np.save(tmp_path / "frame.npy", FRAME)
+    status, _, errors = run("dicom", "regions", tmp_path / "frame.npy")
+    assert (status, "is not a DICOM file" in errors) == (1, True)

@@ -10,9 +10,11 @@ import SimpleITK
 from PIL import Image
 
 from Speckle2SelfLogic.cli import main
+from Speckle2SelfLogic.dicom_seg import write_segmentation
 from Speckle2SelfLogic.image import UltrasoundImage
 from Speckle2SelfLogic.io import write_image
 from Speckle2SelfLogic.segmentation_files import write_labels
+from Testing.logic.dicom_files import a_dicom_file, a_region
 
 
 @pytest.fixture
@@ -153,3 +155,56 @@ def test_parts_and_borders_are_noted(run, tmp_path):
     assert status == 0
     assert "2 separate parts" in errors
     assert "touches the border" in errors
+
+
+def test_a_wall_that_covers_the_lumen_in_a_layer_of_its_own_takes_nothing_from_it(run, tmp_path):
+    lumen = rings([20]) == 1
+    layers = np.stack([lumen, rings([20]) > 0], -1).astype(np.uint8)
+    path = tmp_path / "layers.seg.nrrd"
+    volume = SimpleITK.GetImageFromArray(layers, isVector=True)
+    volume.SetSpacing((0.1, 0.1, 1.0))
+    for key in ("0_Name:lumen", "0_Layer:0", "0_LabelValue:1", "1_Name:wall", "1_Layer:1", "1_LabelValue:1"):
+        volume.SetMetaData(*f"Segment{key}".split(":"))
+    SimpleITK.WriteImage(volume, path)
+    path.write_bytes(path.read_bytes().replace(b"kinds: vector", b"kinds: list"))  # as 3D Slicer writes them
+    figures = json.loads(run(path, "--json")[1])["frames"][0]["measures"]
+    assert figures["area"]["value"] == pytest.approx(np.pi * 4, rel=0.01)
+    assert figures["mean_wall"]["value"] == pytest.approx(0.6, abs=0.02)
+
+
+def test_a_dicom_segmentation_is_measured_on_the_frames_that_it_names(run, tmp_path):
+    pytest.importorskip("highdicom")
+    labels = rings([20, 21, 22, 21, 20])
+    labels[1] = 0
+    region = a_region(RegionLocationMaxX1=89, RegionLocationMaxY1=79, PhysicalDeltaX=0.01, PhysicalDeltaY=0.01)
+    elements = {"FrameTimeVector": [0, 10, 30, 20, 20], "SequenceOfUltrasoundRegions": [region]}
+    cine = a_dicom_file(tmp_path / "cine.dcm", labels * 50, frames=5, **elements)
+    write_segmentation(labels, cine, tmp_path / "seg.dcm", names=("lumen", "wall"))
+    report = json.loads(run(tmp_path / "seg.dcm", "--image", cine, "--json")[1])
+    diameters = [frame["measures"]["equivalent_diameter"]["value"] for frame in report["frames"]]
+    assert diameters == [pytest.approx(4.0, abs=0.02), None, *(pytest.approx(d, abs=0.02) for d in (4.4, 4.2, 4.0))]
+    assert report["frames"][0]["measures"]["mean_wall"]["value"] == pytest.approx(0.6, abs=0.02)
+    assert [frame["time_s"] for frame in report["frames"]] == pytest.approx([0, 0.01, 0.04, 0.06, 0.08])
+    alone = json.loads(run(tmp_path / "seg.dcm", "--json")[1])
+    assert len(alone["frames"]) == 5
+    assert "DICOM segmentation of a cine tells no pixel size" in alone["notes"][0]
+    short = a_dicom_file(tmp_path / "short.dcm", labels[:2] * 50, frames=2)
+    status, _, errors = run(tmp_path / "seg.dcm", "--image", short)
+    assert (status, "marks frame 5, but its image has 2" in " ".join(errors.split())) == (1, True)
+
+
+def test_a_mask_and_an_image_with_other_pixel_sizes_are_not_measured(run, tmp_path, a_label_image):
+    image = tmp_path / "image.nrrd"
+    write_image(UltrasoundImage(np.zeros((80, 90), np.uint8), spacing_mm=(0.1, 0.2)), image)
+    status, output, errors = run(a_label_image, "--image", image)
+    assert (status, output) == (1, "")
+    assert "are 0.1 x 0.1 mm (x, y), but those" in " ".join(errors.split())
+
+
+def test_other_labels_than_usual_are_named_and_can_be_chosen(run, tmp_path):
+    path = tmp_path / "labels.nrrd"
+    write_image(UltrasoundImage(np.array([0, 5, 7], np.uint8)[rings([20])[0]], spacing_mm=(0.1, 0.1)), path)
+    status, _, errors = run(path)
+    assert (status, "its labels are [5, 7]" in " ".join(errors.split())) == (1, True)
+    figures = json.loads(run(path, "--lumen-segment", 5, "--wall-segment", 7, "--json")[1])["frames"][0]["measures"]
+    assert figures["mean_wall"]["value"] == pytest.approx(0.6, abs=0.02)

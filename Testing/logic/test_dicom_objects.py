@@ -7,10 +7,19 @@ import highdicom
 import numpy as np
 import pydicom
 import pytest
+import SimpleITK
 
-from Speckle2SelfLogic.dicom_seg import write_segmentation
+from Speckle2SelfLogic.dicom_seg import labels_and_names, write_segmentation
 from Speckle2SelfLogic.dicom_sr import NamedMeasurement, read_measurements, write_report
-from Speckle2SelfLogic.errors import GeometryError, ImageFileError, SettingsError
+from Speckle2SelfLogic.errors import (
+    GeometryError,
+    GeometryLossWarning,
+    ImageFileError,
+    SettingsError,
+    UnsupportedImageError,
+)
+from Speckle2SelfLogic.image import UltrasoundImage
+from Speckle2SelfLogic.segmentation_files import read_labels, write_labels
 from Testing.logic.dicom_files import CINE, FRAME, a_dicom_file
 from Testing.logic.dicom_standard import violations
 
@@ -62,7 +71,7 @@ def test_a_boolean_mask_of_a_still_comes_back(tmp_path):
         (np.ones((5, 3, 5), np.uint8), GeometryError, r"shape \(5, 3, 5\)"),
         (np.zeros(CINE.shape, np.uint8), SettingsError, "at least one pixel that is not 0"),
         (np.full(CINE.shape, 0.5), SettingsError, "needs whole numbers"),
-        (np.full(CINE.shape, 3, np.uint8), SettingsError, "the value 3, but only 1 segments"),
+        (np.full(CINE.shape, 3, np.uint8), SettingsError, r"the value 3, but the names given are 1 \(lumen\)"),
     ],
 )
 def test_a_mask_that_does_not_fit_its_source_is_refused(a_cine, tmp_path, labels, error, words):
@@ -103,6 +112,51 @@ def test_measurements_are_read_from_json(tmp_path):
     path.write_text('[{"name": "a", "value": NaN, "unit": "1"}]')
     with pytest.raises(SettingsError, match="must be a finite number"):
         read_measurements(path)
+
+
+def test_figures_of_the_command_measure_become_a_report(a_cine, tmp_path):
+    figure = {"value": 3.9, "uncertainty": 0.1, "unit": "px", "reason": None}
+    missing = {"value": None, "uncertainty": None, "unit": "px", "reason": "no wall mask"}
+    frames = [{"frame": 2, "time_s": 0.1, "measures": {"minimum_diameter": figure, "mean_wall": missing}, "notes": []}]
+    cine = {"relative_distension": {**figure, "unit": "%"}, "systolic_frame": None, "outlier_frames": [1]}
+    (tmp_path / "a.json").write_text(json.dumps({"mask": "a.nrrd", "frames": frames, "cine": cine}))
+    found = read_measurements(tmp_path / "a.json")
+    assert found == (
+        NamedMeasurement("minimum diameter", 3.9, "{pixels}", 2),
+        NamedMeasurement("relative distension", 3.9, "%"),
+    )
+    write_report(found, a_cine, tmp_path / "sr.dcm")
+    assert violations(tmp_path / "sr.dcm") == []
+
+
+@pytest.mark.parametrize("suffix", [".png", ".nrrd", ".seg.nrrd"])
+def test_masks_as_people_have_them_can_be_written_as_segmentations(tmp_path, suffix):
+    mask = np.zeros((1, 3, 4), np.uint8)
+    mask[0, 1:, :2] = 1
+    image = UltrasoundImage(mask * 255 if suffix != ".seg.nrrd" else mask, axes="ZYX")
+    if suffix == ".png":
+        image = UltrasoundImage(mask[0] * 255, axes="YX")
+    path = tmp_path / f"mask{suffix}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GeometryLossWarning)
+        write_labels(image, path, ["Vessel"])
+    labels, names = labels_and_names(path, [])
+    assert names == (("Vessel",) if suffix == ".seg.nrrd" else ("lumen",))
+    write_segmentation(labels, a_dicom_file(tmp_path / "a.dcm", FRAME), tmp_path / "seg.dcm", names=names)
+    back = read_labels(tmp_path / "seg.dcm")
+    assert back.names == names
+    np.testing.assert_array_equal(back.labels.pixels, mask[0])
+
+
+def test_segments_that_overlap_are_not_written_over_each_other(tmp_path):
+    layers = SimpleITK.GetImageFromArray(np.ones((1, 3, 4, 2), np.uint8), isVector=True)
+    for key in ("0_Name:lumen", "0_Layer:0", "1_Name:wall", "1_Layer:1"):
+        layers.SetMetaData(*f"Segment{key}".split(":"))
+    path = tmp_path / "layers.seg.nrrd"
+    SimpleITK.WriteImage(layers, path)
+    path.write_bytes(path.read_bytes().replace(b"kinds: vector", b"kinds: list"))
+    with pytest.raises(UnsupportedImageError, match="overlap"):
+        labels_and_names(path, [])
 
 
 def test_a_frame_that_is_not_there_and_no_measurement_are_refused(a_cine, tmp_path):
