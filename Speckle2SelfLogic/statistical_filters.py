@@ -218,6 +218,10 @@ def srad(
     0..1, with the instantaneous coefficient of variation q from the four nearest neighbours and
     ``q0(t) = noise_variation * exp(-decay * t)``. Nothing flows over the edges, so the sum of u is kept.
 
+    The published scheme (eq. 58) takes c between two pixels from the lower or right one of them. It therefore moves
+    edges up and to the left, by about half a pixel, and mirrored frames do not give mirrored results. It is kept as
+    published, since others compare with it; do not measure where walls lie on its results.
+
     Parameters
     ----------
     frame_yx

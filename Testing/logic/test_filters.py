@@ -165,6 +165,23 @@ def test_one_srad_step_equals_a_loop_over_pixels(a_tiny_frame):
         assert output[y, x] == pytest.approx(a_tiny_frame[y, x] + 0.8 / 4 * flow, abs=1e-6)
 
 
+def test_srad_moves_edges_up_and_left_as_its_published_scheme_does():
+    bar = ndimage.gaussian_filter1d(np.where(np.abs(np.arange(64) - 31.5) < 10, 0.7, 0.3), 1.5)
+    speckle = ndimage.gaussian_filter(np.random.default_rng(1).normal(0, 0.2, (64, 128)), (0, 1))
+    frame = np.clip(bar[:, None] + speckle, 0, 1).astype(np.float32)
+
+    def middle(values):  # of the bar, between its two edges
+        profile = values.mean(axis=1)
+        first, last = np.flatnonzero(profile > 0.5)[[0, -1]]
+        rises = np.interp(0.5, profile[first - 1 : first + 1], [first - 1, first])
+        return (rises + np.interp(-0.5, -profile[last : last + 2], [last, last + 1])) / 2
+
+    along_y = filtered("srad", frame, iterations=80, time_step=1.0)
+    np.testing.assert_array_equal(filtered("srad", frame.T.copy(), iterations=80, time_step=1.0), along_y.T)
+    upside_down = filtered("srad", frame[::-1].copy(), iterations=80, time_step=1.0)[::-1]
+    assert (middle(upside_down) - middle(along_y)) / 2 == pytest.approx(0.5, abs=0.1)  # a symmetric scheme has 0
+
+
 def test_srad_keeps_the_sum_of_an_envelope_and_never_leaves_its_range(a_speckled_step):
     output = filtered("srad", a_speckled_step, iterations=100, time_step=1.0, is_log_compressed=False)
     assert output.mean() == pytest.approx(a_speckled_step.mean(), rel=1e-4)
