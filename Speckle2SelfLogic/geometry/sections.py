@@ -22,6 +22,8 @@ _BLUR_PX = 1.0
 _ROUNDS = 4
 _LEAST_SECTIONS = 5
 _LEAST_ELONGATION = 1.2
+_MOST_STEPS, _MOST_STATIONS = 4000, 2000
+"""More than any image of square pixels needs; pixels of very unequal sides would ask for gigabytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +60,7 @@ def first_fall(field_yx: Values, start_yx: Values, direction_yx: Values, reach: 
 
     NaN where it is below from the beginning, never falls within ``reach``, or the frame ends before.
     """
-    step = min(scale.step_yx) / 4
+    step = max(min(scale.step_yx) / 4, reach / _MOST_STEPS)
     steps = np.arange(0, reach + 2 * step, step)
     points = start_yx[:, None] + steps[:, None] * direction_yx[:, None]
     rows, columns = np.moveaxis(scale.pixels(points), 2, 0)
@@ -86,7 +88,7 @@ def cross_sections(region_yx: Mask, scale: Scale) -> Sections | str:
         normal = np.array([along[1], -along[0]])
         u, v = (points - origin) @ along, (points - origin) @ normal
         reach = float(np.ptp(v)) + 4 * max(scale.step_yx)
-        stations = np.arange(u.min(), u.max(), min(scale.step_yx))
+        stations = np.arange(u.min(), u.max(), max(min(scale.step_yx), float(np.ptp(u)) / _MOST_STATIONS))
         centre = origin + stations[:, None] * along + bend(stations)[:, None] * normal
         across = _unit(normal - bend.deriv()(stations)[:, None] * along)
         far = first_fall(field, centre, across, reach, scale)

@@ -166,3 +166,11 @@ def test_a_repeatable_file_has_the_same_bytes_whenever_it_is_written(tmp_path):
     assert derived.SOPInstanceUID == derived.file_meta.MediaStorageSOPInstanceUID != original.SOPInstanceUID
     write_image(image.with_pixels(image.pixels // 2, ""), tmp_path / "other.dcm", is_repeatable=True)
     assert pydicom.dcmread(tmp_path / "other.dcm").SOPInstanceUID != derived.SOPInstanceUID
+
+
+def test_a_clip_that_was_compressed_with_loss_and_does_not_say_so_is_marked(tmp_path):
+    source = pydicom.dcmread(bundled("examples_ybr_color.dcm"))
+    source.pop("LossyImageCompression", None)
+    source.save_as(tmp_path / "in.dcm")
+    write_image(brightened(read_image(tmp_path / "in.dcm")), tmp_path / "out.dcm")
+    assert pydicom.dcmread(tmp_path / "out.dcm", stop_before_pixels=True).LossyImageCompression == "01"

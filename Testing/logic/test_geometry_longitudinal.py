@@ -1,6 +1,7 @@
 """Tubes, double lines and an hourglass of known size; tolerances in pixels."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -268,3 +269,13 @@ def test_a_cine_that_does_not_fit_is_refused_and_progress_is_told():
     told = []
     measure_cine(masks, progress=lambda done, total: told.append((done, total)))
     assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_pixels_of_very_unequal_sides_need_no_more_memory_than_others():
+    y = np.mgrid[:300, :400][0]
+    tracemalloc.start()
+    measured = measure_longitudinal(np.abs(y - 150.2) < 40, spacing_mm=(5.0, 0.05))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert measured.mean_diameter.value == pytest.approx(4.0, abs=0.05)
+    assert peak < 400e6

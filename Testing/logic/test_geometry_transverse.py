@@ -168,6 +168,8 @@ def test_a_lumen_at_the_border_of_the_image_is_measured_and_flagged():
     found = measure_transverse(an_ellipse(20, 20, centre_yx=(10, 50)))
     assert found.area.value is not None
     assert "touches the border" in found.notes[0]
+    lumen, wall = an_ellipse(20, 20, centre_yx=(24, 50)), an_ellipse(30, 30, centre_yx=(24, 50))
+    assert "the wall mask touches the border" in measure_transverse(lumen, wall).notes[0]
 
 
 @pytest.mark.parametrize(("pixels", "reason"), [(0, "no lumen"), (3, "3 pixels")])
