@@ -1,6 +1,6 @@
 """Make a model of a run: a plain file of weights, and a card with recipe, training data and what was measured.
 
-    python -m Training.export RUN --name NAME [--card FILE.yaml] [--half] [--folder FOLDER]
+    python -m Training.export RUN --name NAME [--card FILE.yaml] [--half] [--blend SHARE]
 
 RUN is the ``output_dir`` of a training, finished or still going on. `Training/configs/despeckler_card.yaml` is an
 example of a file with the fields of a card that nobody can measure: title, licence, training data, intended use, known
@@ -49,6 +49,7 @@ def export_run(
     half: bool = False,
     all_scales: bool = False,
     pairs: int = HELD_OUT_PAIRS,
+    blend: float = 1.0,
 ) -> ModelCard:
     """Write ``NAME.pt`` and ``NAME.json`` into a folder, in place of an older version there.
 
@@ -66,11 +67,14 @@ def export_run(
         Of the published network keep the encoders that only training uses.
     pairs
         Held-out simulated pairs to measure on.
+    blend
+        Share of the way from the model that the run started from to its own weights. Between the two lie weights that
+        keep more of what the start did well (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
 
     Raises
     ------
     SettingsError
-        If the run has no checkpoint yet.
+        If the run has no checkpoint yet, or is to be blended and did not start from a model.
     WeightsError
         If the name is taken by another model, or something cannot be written.
     """
@@ -78,12 +82,17 @@ def export_run(
     state, steps = weights_of_run(run, best=best)
     kept = {key: value for key, value in state.items() if all_scales or not key.startswith(TRAINING_ONLY)}
     record, details = read_record(run), dict(details or {})
+    start = record.get("settings", {}).get("initial_weights")
+    if blend != 1:
+        kept = blended(kept, start, blend)
     recipe = {
         "command": record.get("command", "not recorded"),
         "settings": record.get("settings", {}),
         "steps_done": steps,
         "versions": record.get("versions", {}),
     }
+    if blend != 1:
+        recipe["blend"] = {"share_of_this_run": blend, "start": start, "sha256_of_start": load_network(start)[1].sha256}
     if note := details.pop("recipe_note", None):
         recipe["note"] = note
     settings = network_settings(kept)
@@ -99,6 +108,21 @@ def export_run(
             details.get("metrics", {})
         )
         return add_model(weights, name, details, folder)
+
+
+def blended(state: Mapping[str, Tensor], start: str | None, share: float) -> dict[str, Tensor]:
+    """Return weights that lie ``share`` of the way from a model to ``state``.
+
+    Raises
+    ------
+    SettingsError
+        If there is no model to start from, or it has other tensors.
+    """
+    earlier = load_network(start)[0].state_dict() if start else {}
+    if {name: value.shape for name, value in earlier.items()} != {name: value.shape for name, value in state.items()}:
+        message = f"The run started from '{start}', whose weights cannot be blended with its own; leave out --blend."
+        raise SettingsError(message)
+    return {name: torch.lerp(earlier[name].float(), value.float(), share) for name, value in state.items()}
 
 
 def weights_of_run(run: Path, *, best: bool = False) -> tuple[dict[str, Tensor], int]:
@@ -187,6 +211,7 @@ def main() -> None:
     parser.add_argument("--half", action="store_true", help="half precision on disk")
     parser.add_argument("--all-scales", action="store_true", help="keep encoders that only training uses")
     parser.add_argument("--pairs", type=int, default=HELD_OUT_PAIRS, help="held-out simulated pairs to measure on")
+    parser.add_argument("--blend", type=float, default=1.0, help="share of the way from the start of the run")
     asked = parser.parse_args()
     details = yaml.safe_load(asked.card.read_text(encoding="utf-8")) if asked.card else None
     card = export_run(
@@ -198,6 +223,7 @@ def main() -> None:
         half=asked.half,
         all_scales=asked.all_scales,
         pairs=asked.pairs,
+        blend=asked.blend,
     )
     print(card.to_json())  # noqa: T201
 

@@ -1,5 +1,7 @@
 """Models of runs: files and cards."""
 
+import json
+
 import pytest
 import torch
 
@@ -92,3 +94,18 @@ def test_an_older_version_stays_when_the_new_one_fails(a_run, tmp_path):
 def test_a_folder_without_a_run_is_named(tmp_path):
     with pytest.raises(SettingsError, match="holds no checkpoint"):
         export_run(tmp_path, "x", tmp_path)
+
+
+def test_weights_may_lie_between_the_start_and_the_end_of_a_run(tmp_path):
+    start, end = Despeckler(), Despeckler()
+    model = export_run(write_run(tmp_path / "first", start), "start", tmp_path, pairs=0)
+    run = write_run(tmp_path / "run", end)
+    with pytest.raises(SettingsError, match="cannot be blended"):
+        export_run(run, "between", tmp_path, pairs=0, blend=0.75)
+    record = {"settings": {"initial_weights": str(tmp_path / "start.json")}}
+    (run / "run.json").write_text(json.dumps(record))
+    card = export_run(run, "between", tmp_path, pairs=0, blend=0.75)
+    between = load_network(tmp_path / "between.json")[0].state_dict()
+    name = "head.weight"
+    torch.testing.assert_close(between[name], 0.25 * start.state_dict()[name] + 0.75 * end.state_dict()[name])
+    assert card.recipe["blend"]["sha256_of_start"] == model.sha256
