@@ -47,10 +47,14 @@ class TrainingStep(nn.Module):
 def prepare_batch(
     batch: Mapping[str, Tensor], device: str | torch.device | None, non_blocking: bool = False, **kwargs: object
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """Move the frames of a batch to the device. The second value is a target that nothing reads."""
+    """Move the frames of a batch to the device. The second value is a target that nothing reads.
+
+    They become plain tensors: MONAI's own carry the history of each frame, which an objective that slices the batch would
+    have to take apart.
+    """
     del kwargs
     frames = {
-        key: batch[key].to(device, non_blocking=non_blocking)
+        key: batch[key].to(device, non_blocking=non_blocking).as_subclass(Tensor)
         for key in FRAME_KEYS
         if isinstance(batch.get(key), Tensor)
     }

@@ -116,6 +116,13 @@ def test_only_frames_reach_the_objective():
     assert list(frames) == ["speckled"]
 
 
+def test_frames_reach_the_objective_as_plain_tensors():
+    from monai.data import MetaTensor
+
+    frames, _ = prepare_batch({"speckled": MetaTensor(torch.rand(2, 1, 4, 4))}, "cpu")
+    assert type(frames["speckled"]) is torch.Tensor
+
+
 def test_what_a_part_refuses_is_one_sentence_without_the_wrapping_of_monai(items, tmp_path):
     with pytest.raises(WeightsError, match="No model is named 'no-such-model'"):
         trained(["train"], tiny_settings(items, tmp_path / "run", initial_weights="no-such-model"))
