@@ -49,8 +49,8 @@ def prepare_batch(
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Move the frames of a batch to the device. The second value is a target that nothing reads.
 
-    They become plain tensors: MONAI's own carry the history of each frame, which an objective that slices the batch would
-    have to take apart.
+    They become plain tensors: MONAI's own carry the history of each frame, which an objective that slices the batch
+    would have to take apart.
     """
     del kwargs
     frames = {
