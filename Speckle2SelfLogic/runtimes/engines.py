@@ -8,8 +8,10 @@ would meet.
 from __future__ import annotations
 
 import importlib.util
+import sys
 import threading
 from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -122,14 +124,29 @@ class OnnxEngine:
         return _frame_by_frame(frames_nyx, self._multiple, lambda frame: self._session.run(None, {INPUT: frame})[0])
 
 
+def _openvino_without_telemetry() -> ModuleType:
+    """Import OpenVINO without the package that reports its use over the network, as if that were not installed.
+
+    On import it would start a process that sends to a web service: not from a computer that holds images of patients.
+    """
+    name = "openvino_telemetry"
+    if "openvino" not in sys.modules:
+        sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        import openvino
+    finally:
+        if sys.modules.get(name, name) is None:
+            del sys.modules[name]
+    return openvino
+
+
 class OpenVinoEngine:
     """A graph on OpenVINO."""
 
     runtime = "openvino"
 
     def __init__(self, graph: bytes, multiple: int, precision: str = "single", threads: int = 0) -> None:
-        import openvino
-
+        openvino = _openvino_without_telemetry()
         self.precision, self._multiple = precision, multiple
         # Not asked, OpenVINO takes bfloat16 wherever the processor has it.
         settings: dict[str, Any] = {

@@ -312,3 +312,18 @@ def test_the_quota_of_a_control_group_counts(text, cores, tmp_path, monkeypatch)
 def test_another_model_has_another_place_in_the_cache(a_card):
     other = replace(a_card, sha256="0" * 64)
     assert preparation.Graphs(a_card).folder != preparation.Graphs(other).folder
+
+
+@needs("openvino")
+def test_openvino_tells_nobody_that_it_is_used():
+    code = (
+        "import sys\n"
+        "seen = []\n"
+        "watched = ('socket.connect', 'socket.getaddrinfo', 'subprocess.Popen', 'os.fork', 'os.posix_spawn')\n"
+        "sys.addaudithook(lambda event, _: seen.append(event) if event in watched else None)\n"
+        "from Speckle2SelfLogic.runtimes.engines import _openvino_without_telemetry\n"
+        "assert _openvino_without_telemetry().Core().available_devices\n"
+        "assert not seen, seen\n"
+        "assert 'openvino_telemetry' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
