@@ -7,6 +7,7 @@ would meet.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 import threading
@@ -133,11 +134,10 @@ def _openvino_without_telemetry() -> ModuleType:
     if "openvino" not in sys.modules:
         sys.modules[name] = None  # type: ignore[assignment]
     try:
-        import openvino
+        return importlib.import_module("openvino")
     finally:
         if sys.modules.get(name, name) is None:
             del sys.modules[name]
-    return openvino
 
 
 class OpenVinoEngine:
