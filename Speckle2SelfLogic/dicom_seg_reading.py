@@ -69,6 +69,7 @@ def read_dicom_segmentation(path: Path, frames: int | None = None) -> DicomSegme
             dataset = pydicom.dcmread(path)
             pixels = np.asarray(dataset.pixel_array).reshape(-1, dataset.Rows, dataset.Columns)
             numbers = {int(item.SegmentNumber): str(item.SegmentLabel) for item in dataset.SegmentSequence}
+            numbers.pop(0, None)  # a label map may list its background
             places = [_place(dataset, index) for index in range(frame_count(dataset))]
         except (OSError, MemoryError):
             raise
@@ -82,8 +83,8 @@ def read_dicom_segmentation(path: Path, frames: int | None = None) -> DicomSegme
     if frames is not None and last >= frames:
         message = f"The segmentation '{path}' marks frame {last + 1}, but its image has {frames}; choose its own image."
         raise GeometryError(message)
-    if not 1 <= max(numbers) <= _MOST_SEGMENTS:
-        message = f"'{path}' numbers its segments up to {max(numbers)}; at most {_MOST_SEGMENTS} can be read."
+    if not 1 <= max(numbers, default=0) <= _MOST_SEGMENTS:
+        message = f"'{path}' numbers its segments up to {max(numbers, default=0)}; 1 to {_MOST_SEGMENTS} can be read."
         raise UnsupportedImageError(message)
     masks = np.zeros((max(numbers), frames or last + 1, *pixels.shape[1:]), bool)
     # Of fractional segments, what is at least half inside counts.
@@ -100,7 +101,10 @@ def read_dicom_segmentation(path: Path, frames: int | None = None) -> DicomSegme
 
 
 def _place(dataset: Dataset, index: int) -> tuple[str, int, int | None]:
-    """Return the image, its frame from 0, and the segment (None for a label map) of a frame."""
+    """Return the image, its frame from 0, and the segment (None for a label map) of a frame.
+
+    Label maps that name no frame of an image are taken in their own order.
+    """
     number = None
     if dataset.SegmentationType != "LABELMAP":
         found = next(_items(dataset, index, "SegmentIdentificationSequence"))
@@ -110,7 +114,7 @@ def _place(dataset: Dataset, index: int) -> tuple[str, int, int | None]:
             frame = source.get("ReferencedFrameNumber", None)
             first = frame[0] if isinstance(frame, (list, pydicom.multival.MultiValue)) else frame
             return str(source.ReferencedSOPInstanceUID), int(first or 1) - 1, number
-    return "", 0, number
+    return "", index if number is None else 0, number
 
 
 def _items(dataset: Dataset, index: int, keyword: str) -> Iterator[Dataset]:
