@@ -10,6 +10,7 @@ failures.
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import shutil
 import tempfile
@@ -150,7 +151,9 @@ def network_settings(state: Mapping[str, Tensor]) -> dict[str, Any]:
         widths.append(int(state[key].shape[0]))
     blocks = len({name for name in state if re.fullmatch(r"encoder\.0\.\d+\.first\.weight", name)})
     middle = len({name for name in state if re.fullmatch(r"middle\.\d+\.first\.weight", name)})
-    found = {"channels": widths, "blocks": blocks, "middle_blocks": middle}
+    found: dict[str, Any] = {"channels": widths, "blocks": blocks, "middle_blocks": middle}
+    if (fold := math.isqrt(state["head.weight"].shape[1])) != 2:
+        found["fold"] = fold
     return {} if found == {"channels": [16, 32, 64, 128], "blocks": 1, "middle_blocks": 2} else found
 
 

@@ -3,8 +3,8 @@
 It computes what `networks.despeckler.Despeckler` computes, with two exact changes of form that make it leaner:
 
 - Padding to a multiple of the side is left to the caller (`padded`, `side_multiple`), so that no layer copies a frame.
-- The last convolution acts on four channels at full resolution behind a pixel shuffle. The same sums are taken by a
-  convolution at half resolution in front of the shuffle (`at_half_resolution`), which then moves one channel, not four.
+- The last convolution acts at full resolution behind a pixel shuffle. The same sums are taken by a convolution at the
+  folded resolution in front of the shuffle (`in_front_of_shuffle`), which then moves one channel only.
 
 ONNX operators: https://onnx.ai/onnx/operators, opset 17.
 """
@@ -32,7 +32,7 @@ FORM = "3"
 
 def side_multiple(weights: Weights) -> int:
     """Return the number of pixels that each side of a frame must be a multiple of."""
-    return int(2 ** (1 + _levels(weights)))
+    return int(_fold(weights) * 2 ** _levels(weights))
 
 
 def padded(frames_nyx: Float32, multiple: int) -> Float32:
@@ -60,7 +60,8 @@ def despeckler_graph(weights: Weights) -> onnx.ModelProto:
     from onnx import TensorProto, helper, numpy_helper
 
     layers = _Layers(weights)
-    features = layers.add("SpaceToDepth", [INPUT], blocksize=2)
+    fold = _fold(weights)
+    features = layers.add("SpaceToDepth", [INPUT], blocksize=fold)
     features = layers.convolution(features, "head")
     skips: list[str] = []
     levels = _levels(weights)
@@ -73,10 +74,10 @@ def despeckler_graph(weights: Weights) -> onnx.ModelProto:
         features = layers.convolution(features, f"up.{level}", stride=2, kind="ConvTranspose")
         features = layers.stage(layers.add("Add", [features, skips.pop()]), f"decoder.{level}")
     features = layers.convolution(features, "tail")
-    layers.constants["last.weight"] = at_half_resolution(weights["last.weight"])
-    layers.constants["last.bias"] = np.repeat(weights["last.bias"], 4)
+    layers.constants["last.weight"] = in_front_of_shuffle(weights["last.weight"], fold)
+    layers.constants["last.bias"] = np.repeat(weights["last.bias"], fold**2)
     features = layers.convolution(features, "last")
-    layers.add("DepthToSpace", [features], output=OUTPUT, blocksize=2)
+    layers.add("DepthToSpace", [features], output=OUTPUT, blocksize=fold)
 
     shape = ["n", 1, "y", "x"]
     graph = helper.make_graph(
@@ -91,18 +92,23 @@ def despeckler_graph(weights: Weights) -> onnx.ModelProto:
     return model
 
 
-def at_half_resolution(kernel: Float32) -> Float32:
-    """Turn a 3 x 3 kernel (1, C, 3, 3) behind a pixel shuffle by 2 into one in front of it, (4, 4 C, 3, 3).
+def in_front_of_shuffle(kernel: Float32, fold: int) -> Float32:
+    """Turn a 3 x 3 kernel (1, C, 3, 3) behind a pixel shuffle into one in front of it, (fold^2, fold^2 C, 3, 3).
 
-    Output pixel 2 Y + i and tap d of the kernel meet at row Y + floor((i + d) / 2) of the channel that the shuffle
-    puts at offset (i + d) mod 2; the same for columns. Zero padding means the same pixels in both forms.
+    Output pixel fold Y + i and tap d of the kernel meet at row Y + floor((i + d) / fold) of the channel that the
+    shuffle puts at offset (i + d) mod fold; the same for columns. Zero padding means the same pixels in both forms.
     """
     channels = kernel.shape[1]
-    moved = np.zeros((2, 2, channels, 2, 2, 3, 3), kernel.dtype)
-    for i, j, dy, dx in np.ndindex(2, 2, 3, 3):
-        (row, sub_y), (column, sub_x) = divmod(i + dy - 1, 2), divmod(j + dx - 1, 2)
+    moved = np.zeros((fold, fold, channels, fold, fold, 3, 3), kernel.dtype)
+    for i, j, dy, dx in np.ndindex(fold, fold, 3, 3):
+        (row, sub_y), (column, sub_x) = divmod(i + dy - 1, fold), divmod(j + dx - 1, fold)
         moved[i, j, :, sub_y, sub_x, row + 1, column + 1] = kernel[0, :, dy, dx]
-    return moved.reshape(4, 4 * channels, 3, 3)
+    return moved.reshape(fold**2, fold**2 * channels, 3, 3)
+
+
+def _fold(weights: Weights) -> int:
+    """Side of the squares of pixels that become channels."""
+    return int(np.sqrt(weights["head.weight"].shape[1]))
 
 
 def _levels(weights: Weights) -> int:

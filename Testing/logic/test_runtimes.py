@@ -20,7 +20,7 @@ from Speckle2SelfLogic.methods import load_method
 from Speckle2SelfLogic.networks.despeckler import Despeckler
 from Speckle2SelfLogic.runtime import NetworkDespeckler
 from Speckle2SelfLogic.runtimes import choice, engines, gate, preparation, processor
-from Speckle2SelfLogic.runtimes.graph import at_half_resolution, despeckler_graph, padded, side_multiple
+from Speckle2SelfLogic.runtimes.graph import despeckler_graph, in_front_of_shuffle, padded, side_multiple
 from Speckle2SelfLogic.weights import find_model
 
 
@@ -58,12 +58,14 @@ def frames():
     return np.random.default_rng(0).random((2, 45, 70), np.float32)
 
 
-def test_a_kernel_moved_in_front_of_the_pixel_shuffle_gives_the_same_frame():
+@pytest.mark.parametrize("fold", [2, 4])
+def test_a_kernel_moved_in_front_of_the_pixel_shuffle_gives_the_same_frame(fold):
     generator = torch.Generator().manual_seed(0)
-    features, kernel = torch.rand(1, 12, 5, 7, generator=generator), torch.rand(1, 3, 3, 3, generator=generator)
-    behind = torch.nn.functional.conv2d(torch.nn.functional.pixel_shuffle(features, 2), kernel, padding=1)
-    moved = torch.from_dlpack(at_half_resolution(np.from_dlpack(kernel)))
-    before = torch.nn.functional.pixel_shuffle(torch.nn.functional.conv2d(features, moved, padding=1), 2)
+    features = torch.rand(1, 3 * fold**2, 5, 7, generator=generator)
+    kernel = torch.rand(1, 3, 3, 3, generator=generator)
+    behind = torch.nn.functional.conv2d(torch.nn.functional.pixel_shuffle(features, fold), kernel, padding=1)
+    moved = torch.from_dlpack(in_front_of_shuffle(np.from_dlpack(kernel), fold))
+    before = torch.nn.functional.pixel_shuffle(torch.nn.functional.conv2d(features, moved, padding=1), fold)
     torch.testing.assert_close(before, behind)
 
 
@@ -74,17 +76,18 @@ def test_frames_are_padded_as_the_network_pads_them():
 
 
 @needs_onnx
-def test_the_graph_of_other_settings_computes_what_the_network_computes():
+@pytest.mark.parametrize("fold", [2, 4])
+def test_the_graph_of_other_settings_computes_what_the_network_computes(fold):
     import onnxruntime
 
     torch.manual_seed(1)
-    network = Despeckler(channels=(4, 6), blocks=2, middle_blocks=1).eval()
+    network = Despeckler(channels=(4, 6), blocks=2, middle_blocks=1, fold=fold).eval()
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     weights = {name: np.from_dlpack(tensor.detach()) for name, tensor in network.state_dict().items()}
     assert side_multiple(weights) == network.side_multiple
     session = onnxruntime.InferenceSession(despeckler_graph(weights).SerializeToString())
-    frames = np.random.default_rng(2).random((2, 1, 12, 20), np.float32)
+    frames = np.random.default_rng(2).random((2, 1, 16, 24), np.float32)
     with torch.inference_mode():
         expected = network(torch.from_dlpack(frames)).numpy()
     np.testing.assert_allclose(session.run(None, {"frames": frames})[0], expected, atol=1e-5 * np.abs(expected).max())

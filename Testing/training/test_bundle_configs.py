@@ -16,7 +16,7 @@ def is_trained(name):
 
 
 TRAINED = [name for name in method_names() if is_trained(name)]
-ON_TOP_OF = {"published_shipped": ["methods/despeckler"]}
+ON_TOP_OF = {name: ["methods/despeckler"] for name in ("despeckler_lean", "published_shipped")}
 
 
 @pytest.fixture

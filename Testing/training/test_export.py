@@ -32,7 +32,13 @@ def frames():
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"channels": [4, 8, 4], "blocks": 3, "middle_blocks": 1}, {"channels": [6, 4], "middle_blocks": 0}]
+    "settings",
+    [
+        {},
+        {"channels": [4, 8, 4], "blocks": 3, "middle_blocks": 1},
+        {"channels": [6, 4], "middle_blocks": 0},
+        {"channels": [8, 4, 4], "fold": 4},
+    ],
 )
 def test_settings_of_a_network_are_read_off_its_tensors(settings):
     state = Despeckler(**settings).state_dict()
