@@ -107,6 +107,17 @@ def complete_context(derived: Dataset) -> None:
         )
 
 
+def read_all_but_pixels(path: Path) -> Dataset:
+    """Read a file without its pixels, but with the private groups that some makers put behind them, such as 7FE1.
+
+    What else lies behind them, such as padding and digital signatures, belongs to the file as it was.
+    """
+    dataset = pydicom.dcmread(path, defer_size=_LARGEST_PRIVATE_BYTES)
+    for tag in [tag for tag in dataset.keys() if tag.group >= 0x7FE0 and not tag.is_private]:  # noqa: SIM118 - by tag
+        del dataset[tag]
+    return dataset
+
+
 def drop_private_bulk(dataset: Dataset) -> None:
     """Remove private elements that are raw data of the machine; private text and numbers stay as they are.
 

@@ -23,6 +23,7 @@ from Speckle2SelfLogic.dicom_context import (
     drop_private_bulk,
     equipment,
     missing_study,
+    read_all_but_pixels,
     read_header,
     repeatable_uid,
     source_reference,
@@ -84,7 +85,7 @@ def write_dicom(image: UltrasoundImage, path: Path, *, is_repeatable: bool = Fal
     source = Path(image.provenance.source)
     with quiet_dicom():  # pydicom's remarks on odd elements that are copied as they are
         try:
-            derived = pydicom.dcmread(source, stop_before_pixels=True)
+            derived = read_all_but_pixels(source)
             _describe_derivation(image, derived)
             _identify(image, derived, is_repeatable=is_repeatable)
             set_pixels(image, derived)
