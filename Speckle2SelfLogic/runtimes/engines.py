@@ -55,6 +55,11 @@ def is_installed(runtime: str) -> bool:
     return importlib.util.find_spec(PACKAGES[runtime]) is not None
 
 
+def import_runtime(runtime: str) -> ModuleType:
+    """Import the package of a runtime, as its engine does; raises whatever a damaged package raises."""
+    return _openvino_without_telemetry() if runtime == "openvino" else importlib.import_module(PACKAGES[runtime])
+
+
 def runtime_version(runtime: str) -> str:
     """Return the version of a runtime's package; empty if it is not installed."""
     try:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from Speckle2SelfLogic.errors import SettingsError
+from Speckle2SelfSlicerLib.faster_runtimes import FasterRuntimes
 from Speckle2SelfSlicerLib.installation import ensure_packages, ensure_torch
 from Speckle2SelfSlicerLib.live import LiveDespeckler
 from Speckle2SelfSlicerLib.methods import MethodStore, needs_torch, packages_for
@@ -30,6 +31,7 @@ class Engine:
 
     def __init__(self) -> None:
         self._methods, self._segmenters = MethodStore(), SegmenterStore()
+        self.faster_runtimes = FasterRuntimes()
         self._is_closed = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="Speckle2Self")
 
@@ -54,6 +56,16 @@ class Engine:
             ensure_torch(ask, tell)
         else:
             ensure_packages(packages_for(how.method), ask, tell)
+
+    def install_faster_runtimes(self, ask: Callable[[str], bool], tell: Callable[[str], None]) -> None:
+        """Install the faster runtimes after asking; networks that are loaded from now on can run on them.
+
+        Raises what `FasterRuntimes.install` raises.
+        """
+        try:
+            self.faster_runtimes.install(ask, tell)
+        finally:
+            self._methods.forget()
 
     def start(self, request: DespeckleRequest) -> DespeckleRun:
         """Return a run that `DespeckleRun.advance` or `DespeckleRun.finish` carries on.

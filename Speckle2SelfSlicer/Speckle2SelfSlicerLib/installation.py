@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from Speckle2SelfLogic.errors import CancelledError, Speckle2SelfError
+from Speckle2SelfSlicerLib.pip_packages import install_beside
 from Speckle2SelfSlicerLib.texts import tr as _
 
 if TYPE_CHECKING:
@@ -124,9 +125,7 @@ def ensure_packages(
         raise CancelledError(message)
     tell(_("Installing {names}...").format(names=names))
     try:
-        from slicer.util import pip_install
-
-        pip_install(" ".join(missing))
+        install_beside(missing)
     except Exception as error:  # of pip or of the network
         message = _(
             "{names} could not be installed ({reason}): check the internet connection, or choose another method."
@@ -163,9 +162,14 @@ def unusable(reason: str) -> InstallationError:
     return InstallationError(message)
 
 
+def has_nvidia_card() -> bool:
+    """Whether this computer seems to have an NVIDIA graphics card, found out without PyTorch."""
+    return any(NVIDIA_GPUS.glob("*")) or shutil.which("nvidia-smi") is not None
+
+
 def device_hint() -> str:
     """Return one sentence about what "automatic" will mean on this computer, found out without PyTorch."""
-    if any(NVIDIA_GPUS.glob("*")) or shutil.which("nvidia-smi"):
+    if has_nvidia_card():
         return _("An NVIDIA graphics card was found: automatic takes it if PyTorch can.")
     return _("No NVIDIA graphics card was found: automatic means CPU.")
 

@@ -79,9 +79,14 @@ class MethodStore:
             return how.method
         changed_at = Path(how.method).stat().st_mtime if is_file(how.method) else 0.0
         key = (how.method, how.device, changed_at)
-        if key not in self._loaded:
-            self._loaded[key] = _load(how.method, how.device)
-        return self._loaded[key]
+        method = self._loaded.get(key)
+        if method is None:
+            method = self._loaded[key] = _load(how.method, how.device)
+        return method
+
+    def forget(self) -> None:
+        """Load everything anew when it is asked for next: a faster runtime may be there now."""
+        self._loaded.clear()
 
 
 def _load(name_or_path: str, device: str) -> FrameDespeckler:

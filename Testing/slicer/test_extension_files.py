@@ -17,7 +17,12 @@ MODULE = ROOT / "Speckle2SelfSlicer"
 MODULE_FILE = MODULE / "Speckle2SelfSlicer.py"
 LIBRARY = MODULE / "Speckle2SelfSlicerLib"
 UI_FILE = MODULE / "Resources/UI/Speckle2SelfSlicer.ui"
-OF_SLICER_AND_PYTORCH = {"installation.py": {"PyTorchUtils", "torch"}, "sample_data.py": {"SampleData"}}
+OF_SLICER_AND_PYTORCH = {
+    "faster_runtimes.py": {"packaging"},
+    "installation.py": {"PyTorchUtils", "torch"},
+    "pip_packages.py": {"packaging", "tomllib"},  # Python 3.10 has no tomllib, but no Slicer has Python 3.10
+    "sample_data.py": {"SampleData"},
+}
 """What single files of the library import beside the rest, inside functions."""
 
 

@@ -6,6 +6,7 @@ import sys
 import types
 from pathlib import Path
 
+import packaging.version  # noqa: F401 - stays importable when the other packages are set aside
 import pytest
 
 from Speckle2SelfLogic.errors import CancelledError, Speckle2SelfError
@@ -370,8 +371,9 @@ def test_the_installed_pytorch_is_ready_and_works():
 def test_packages_of_filters_are_installed_after_asking(installation, site_packages, monkeypatch):
     asked, installed = [], []
 
-    def pip_install(names):
-        installed.append(names)
+    def pip_install(arguments):
+        constraints = Path(arguments[arguments.index("--constraint") + 1])
+        installed.append((arguments[-1], constraints.read_text(encoding="utf-8").split()))
 
     def ask(question):
         asked.append(question)
@@ -387,7 +389,7 @@ def test_packages_of_filters_are_installed_after_asking(installation, site_packa
         installation.ensure_packages(packages, ask)
     installation.ensure_packages(packages, ask)
     installation.ensure_packages(("scikit-image",), ask)  # is there: nothing is asked
-    assert (len(asked), installed) == (2, ["PyWavelets"])
+    assert (len(asked), installed) == (2, [("PyWavelets", ["scikit-image==0.26.0"])])  # what is there must stay
 
 
 def test_a_package_that_cannot_be_installed_is_one_sentence(installation, monkeypatch):

@@ -59,7 +59,12 @@ def test_cmake_installs_the_module_and_the_core_side_by_side(a_build):
     installed = a_build / "installed" / INSTALLED
     expected = {f"Speckle2SelfLogic/{name}" for name in files_in(ROOT / "Speckle2SelfLogic")}
     expected |= files_in(ROOT / "Speckle2SelfSlicer")
-    assert {path.relative_to(installed).as_posix() for path in installed.rglob("*") if path.is_file()} == expected
+    project = "Speckle2SelfLogic/pyproject.toml"  # which extras the module installs on request
+    assert (installed / project).read_bytes() == (ROOT / "pyproject.toml").read_bytes()
+    assert (a_build / "build" / INSTALLED / project).is_file()
+    assert {path.relative_to(installed).as_posix() for path in installed.rglob("*") if path.is_file()} == expected | {
+        project
+    }
     for name in expected:
         source = ROOT / name if name.startswith("Speckle2SelfLogic/") else ROOT / "Speckle2SelfSlicer" / name
         assert (installed / name).read_bytes() == source.read_bytes()
@@ -70,6 +75,7 @@ def test_an_installed_library_finds_the_core_beside_it_with_its_weights(a_build)
     installed = a_build / "installed" / INSTALLED
     script = f"""
 import sys
+from pathlib import Path
 sys.path[:] = [{str(installed)!r}, *(path for path in sys.path if path and not path.startswith({str(ROOT)!r} + "/S"))]
 sys.path_hooks[:] = [hook for hook in sys.path_hooks if "editable" not in repr(hook)]
 sys.meta_path[:] = [finder for finder in sys.meta_path if "ditable" not in repr(finder)]
@@ -77,7 +83,9 @@ from Speckle2SelfSlicerLib.core_path import make_core_importable
 make_core_importable()
 import Speckle2SelfLogic
 from Speckle2SelfLogic.weights import DEFAULT_MODEL, find_model
+from Speckle2SelfSlicerLib.faster_runtimes import project_file
 from Speckle2SelfSlicerLib.sample_data import CINE, THUMBNAIL
+assert project_file() == Path(Speckle2SelfLogic.__file__).parent / "pyproject.toml"
 find_model(DEFAULT_MODEL)
 assert CINE.is_file() and THUMBNAIL.is_file()
 print(Speckle2SelfLogic.__file__)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from Speckle2SelfLogic.plain_errors import is_file
 from Speckle2SelfLogic.weights import DEFAULT_MODEL
+from Speckle2SelfSlicerLib.faster_runtimes import helps_on
 from Speckle2SelfSlicerLib.installation import device_hint
-from Speckle2SelfSlicerLib.methods import describe_method, method_titles
+from Speckle2SelfSlicerLib.methods import describe_method, method_titles, needs_torch
 from Speckle2SelfSlicerLib.panel.labels import set_text
 from Speckle2SelfSlicerLib.panel.segment_choice import SegmentChoice
 from Speckle2SelfSlicerLib.planes import IJK, choose_axis
@@ -34,6 +35,7 @@ class MethodSection:
         for name, title in {**method_titles(), FROM_FILE: _("Network from a file of weights...")}.items():
             combo.addItem(title, name)
         combo.connect("currentIndexChanged(int)", self._on_method)
+        panel.ui.installRuntimeButton.connect("clicked(bool)", lambda _checked=False: panel.install_faster_runtimes())
         panel.ui.deviceComboBox.toolTip = _("Where networks run.") + " " + device_hint()
 
     def how(self) -> MethodRequest:
@@ -75,6 +77,7 @@ class MethodSection:
         from_file = parameters.method == FROM_FILE
         ui.modelFileLabel.visible = ui.modelFileLineEdit.visible = from_file
         set_text(ui.methodInfoLabel, "" if from_file else describe_method(parameters.method))
+        self._show_faster_runtimes()
         self._segment.show(parameters.region, parameters.segment)
         volume = self._panel.volume
         automatic = parameters.sliceAxis.value == "auto" and not why_unsupported(volume)
@@ -86,6 +89,16 @@ class MethodSection:
 
     def stop(self) -> None:
         """Nothing runs here."""
+
+    def _show_faster_runtimes(self) -> None:
+        """Offer faster runtimes where they are missing and would be used: for networks on the processor."""
+        button, parameters = self._panel.ui.installRuntimeButton, self._panel.parameters
+        missing = self._panel.engine.faster_runtimes.missing
+        button.visible = bool(missing) and needs_torch(parameters.method) and helps_on(parameters.device.value)
+        button.enabled = not self._panel.run.is_busy
+        button.toolTip = _(
+            "Networks can run faster on the processor than with PyTorch. This asks, and then installs {packages}."
+        ).format(packages=", ".join(missing))
 
     def _on_method(self, index: int) -> None:
         if self._panel.parameters is not None:

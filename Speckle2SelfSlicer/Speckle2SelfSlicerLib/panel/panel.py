@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import qt
 import slicer
@@ -173,15 +174,27 @@ class Panel(VTKObservationMixin):
         return not slicer.app.testingEnabled() and bool(slicer.util.confirmOkCancelDisplay(question))
 
     def prepare(self, how: MethodRequest) -> bool:
-        """Install what a method needs, after asking; return false if that is going on already.
+        """Install what a method needs, after asking; return false if something is being installed already.
 
-        The window takes clicks while pip writes its log. Raises what `Engine.prepare` raises.
+        Raises what `Engine.prepare` raises.
         """
+        return self._install(lambda: self.engine.prepare(how, ask=self.ask, tell=self.announce))
+
+    def install_faster_runtimes(self) -> None:
+        """Install the faster runtimes, after asking, and say what came of it."""
+        try:
+            self._install(lambda: self.engine.install_faster_runtimes(ask=self.ask, tell=self.announce))
+        except Exception as error:
+            self.fail(error)
+        self.refresh()
+
+    def _install(self, install: Callable[[], None]) -> bool:
+        """Install one thing at a time: the window takes clicks while pip writes its log."""
         if self._preparing:
             return False
         self._preparing = True
         try:
-            self.engine.prepare(how, ask=self.ask, tell=self.announce)
+            install()
         finally:
             self._preparing = False
         return True
