@@ -99,7 +99,9 @@ def despeckle_file(
     """
     if read is read_image and (cine := stored_cine(pair.source, pair.target, denoiser)):
         with _losses() as losses:
-            pair.report = despeckle_stored(cine, pair.target, denoiser, progress, is_cancelled)
+            pair.report = despeckle_stored(
+                cine, pair.target, denoiser, progress, is_cancelled, is_repeatable=is_repeatable
+            )
         pair.notes += [*losses, *_notes_on(cine.header)]
         return pair
     image = read(pair.source)
@@ -109,8 +111,8 @@ def despeckle_file(
     pair.notes += _notes_on(image)
     if image.pixels.nbytes >= STREAMED_FROM_BYTES:
         pair.notes.append(
-            f"All {image.pixels.nbytes / 1e9:.1f} GB were held in memory; frame by frame go DICOM, NRRD, MHA and NPY "
-            "(read), and NRRD, MHA and NPY (written)."
+            f"All {image.pixels.nbytes / 1e9:.1f} GB were held in memory; a region of a screen, slices along x or y "
+            "and some layouts of files do not go frame by frame."
         )
     pair.report = despeckled.report
     return pair

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
+import tempfile
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -29,9 +30,9 @@ from Speckle2SelfLogic.dicom_context import (
     source_reference,
 )
 from Speckle2SelfLogic.dicom_geometry import frame_count
-from Speckle2SelfLogic.dicom_pixels import LARGEST_BYTES, set_pixels
+from Speckle2SelfLogic.dicom_pixels import LARGEST_BYTES, StoredPixels, set_pixels, store_pixels
 from Speckle2SelfLogic.errors import ImageFileError
-from Speckle2SelfLogic.image import UltrasoundImage
+from Speckle2SelfLogic.image import Pixels, UltrasoundImage
 from Speckle2SelfLogic.quiet import quiet_dicom
 
 _PIXEL_TYPES = ("uint8", "uint16", "int16")
@@ -64,7 +65,9 @@ def refusal(image: UltrasoundImage, path: Path) -> str:
     return missing_study(header) or _frame_refusal(image, header)
 
 
-def write_dicom(image: UltrasoundImage, path: Path, *, is_repeatable: bool = False) -> None:
+def write_dicom(
+    image: UltrasoundImage, path: Path, *, is_repeatable: bool = False, frames: Iterable[Pixels] | None = None
+) -> None:
     r"""Write a derived object: the source dataset with new pixels, identifiers and a record of what was done.
 
     Patient, study, ultrasound regions, positions, frame timing and private text of the machine's maker are kept, and
@@ -77,18 +80,26 @@ def write_dicom(image: UltrasoundImage, path: Path, *, is_repeatable: bool = Fal
     A repeatable file has the same bytes whenever it is written: its SOP instance UID is made from source, history and
     pixels, and it does not say when it was made.
 
+    Frames that are given, one by one, take the place of the image's own pixels. They wait in a temporary file beside
+    the path, since the elements in front of them tell what is in all of them.
+
     Raises
     ------
     ImageFileError
         If the source cannot be read any more, or has elements that cannot be written again.
     """
     source = Path(image.provenance.source)
-    with quiet_dicom():  # pydicom's remarks on odd elements that are copied as they are
+    with (
+        tempfile.TemporaryDirectory(dir=path.parent) as folder,
+        Path(folder, "pixels").open("w+b") as spool,
+        quiet_dicom(),  # pydicom's remarks on odd elements that are copied as they are
+    ):
+        stored = store_pixels([image.pixels] if frames is None else frames, spool)
         try:
             derived = read_all_but_pixels(source)
             _describe_derivation(image, derived)
-            _identify(image, derived, is_repeatable=is_repeatable)
-            set_pixels(image, derived)
+            _identify(image, stored, derived, is_repeatable=is_repeatable)
+            set_pixels(image, stored, derived)
             pydicom.dcmwrite(path, derived, enforce_file_format=True, implicit_vr=False, little_endian=True)
         except (OSError, MemoryError):
             raise
@@ -142,7 +153,7 @@ def _describe_derivation(image: UltrasoundImage, derived: Dataset) -> None:
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
 
 
-def _identify(image: UltrasoundImage, derived: Dataset, *, is_repeatable: bool) -> None:
+def _identify(image: UltrasoundImage, stored: StoredPixels, derived: Dataset, *, is_repeatable: bool) -> None:
     """Give the derived object identifiers and a time; in a repeatable file they follow from its content."""
     record, meta = image.provenance, derived.file_meta
     steps = ("; ".join(record.history), *record.models)
@@ -152,8 +163,7 @@ def _identify(image: UltrasoundImage, derived: Dataset, *, is_repeatable: bool) 
     derived.InstanceCreationDate, derived.InstanceCreationTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
     if is_repeatable:
         source = derived.SourceImageSequence[0].ReferencedSOPInstanceUID
-        checksum = hashlib.sha256(np.ascontiguousarray(image.pixels).data).hexdigest()
-        contents = (str(image.pixels.shape), image.pixels.dtype.name, checksum)
+        contents = (str(image.pixels.shape), image.pixels.dtype.name, stored.sha256)
         derived.SOPInstanceUID = repeatable_uid(str(source), *steps, *contents)
         del derived.InstanceCreationDate, derived.InstanceCreationTime
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = derived.SOPClassUID, derived.SOPInstanceUID

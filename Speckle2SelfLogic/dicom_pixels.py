@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import io
+import hashlib
 import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import BufferedIOBase
 
 import numpy as np
 from pydicom import Dataset
@@ -34,19 +37,44 @@ _OF_ALL_FRAMES = (
 _OVERLAY_GROUPS = range(0x6000, 0x6020, 2)
 
 
-def set_pixels(image: UltrasoundImage, derived: Dataset) -> None:
+@dataclass(frozen=True)
+class StoredPixels:
+    """Pixels as they go into a file: little-endian, one frame after the other, an even number of bytes."""
+
+    stream: BufferedIOBase
+    highest: int
+    """The largest value."""
+    sha256: str
+    """Checksum of the bytes, without the one that makes their number even."""
+
+
+def store_pixels(frames: Iterable[Pixels], stream: BufferedIOBase) -> StoredPixels:
+    """Write frames into an open file, one by one, and look at what the elements in front of them will have to say."""
+    highest, checksum, byte_count = 0, hashlib.sha256(), 0
+    for frame in frames:
+        raw = np.ascontiguousarray(frame, frame.dtype.newbyteorder("<")).data
+        highest = max(highest, int(frame.max()))
+        checksum.update(raw)
+        stream.write(raw)
+        byte_count += raw.nbytes
+    stream.write(b"\0" * (byte_count % 2))
+    stream.seek(0)
+    return StoredPixels(stream, highest, checksum.hexdigest())
+
+
+def set_pixels(image: UltrasoundImage, stored: StoredPixels, derived: Dataset) -> None:
     """Put pixels and what describes them into a dataset that was copied from their source (DICOM PS3.3 C.7.6.3)."""
     pixels: Pixels = image.pixels
     is_inverted = derived.PhotometricInterpretation == "MONOCHROME1"
     _remove(derived, *_NO_LONGER_TRUE, *(_WINDOWS if is_inverted or image.is_colour else ()))
     bits = 8 * pixels.dtype.itemsize
     is_same_type = not image.is_colour and derived.BitsAllocated == bits and pixels.dtype.kind == "u"
-    stored = int(derived.BitsStored) if is_same_type and int(pixels.max()) < 2**derived.BitsStored else bits
+    bits_stored = int(derived.BitsStored) if is_same_type and stored.highest < 2**derived.BitsStored else bits
     derived.SamplesPerPixel = 3 if image.is_colour else 1
     derived.PhotometricInterpretation = "RGB" if image.is_colour else "MONOCHROME2"
     if image.is_colour:
         derived.PlanarConfiguration = 0
-    derived.BitsAllocated, derived.BitsStored, derived.HighBit = bits, stored, stored - 1
+    derived.BitsAllocated, derived.BitsStored, derived.HighBit = bits, bits_stored, bits_stored - 1
     derived.PixelRepresentation = int(pixels.dtype.kind == "i")
     if "UltrasoundColorDataPresent" in derived:
         derived.UltrasoundColorDataPresent = int(image.is_colour)
@@ -56,10 +84,7 @@ def set_pixels(image: UltrasoundImage, derived: Dataset) -> None:
     _remove_overlays(derived, all_of_them=image.provenance.crop is not None)
     if image.provenance.crop is not None:
         _crop_regions(derived, image.provenance.crop)
-    raw = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<")).tobytes()
-    if len(raw) % 2:
-        raw += b"\0"
-    derived.add_new("PixelData", "OB" if bits == 8 else "OW", io.BytesIO(raw))  # written in chunks, not copied again
+    derived.add_new("PixelData", "OB" if bits == 8 else "OW", stored.stream)  # written in chunks, never held whole
 
 
 def _set_frames(image: UltrasoundImage, derived: Dataset) -> None:

@@ -199,9 +199,14 @@ def write_image(image: UltrasoundImage, path: str | os.PathLike[str], *, is_repe
     ):
         draft = Path(folder) / target.name
         lost += writer(image, draft)
-        for file in sorted(Path(folder).iterdir(), key=lambda written: written == draft):  # the header comes last
-            file.replace(target.parent / file.name)
+        put_in_place(draft, target)
     warn_of_loss(lost, target)
+
+
+def put_in_place(draft: Path, target: Path) -> None:
+    """Move a finished file out of the folder that it was written in, after the others there (a header comes last)."""
+    for file in sorted(draft.parent.iterdir(), key=lambda written: written == draft):
+        file.replace(target.parent / file.name)
 
 
 def warn_of_loss(lost: tuple[str, ...], target: Path) -> None:

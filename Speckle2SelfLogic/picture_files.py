@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from Speckle2SelfLogic import integrity, picture_integrity
 from Speckle2SelfLogic.errors import ImageFileError, Speckle2SelfError, UnsupportedImageError
@@ -51,16 +51,52 @@ def read_picture(path: Path) -> UltrasoundImage:
         If it has 16 bits per colour channel, a colour space other than grey, RGB or CMYK, or pages that differ.
     """
     with _opened(path) as picture:
-        file_format = "JPEG" if picture.format == "MPO" else str(picture.format)
         _check_depth(path, picture)
         notes = _notes(picture)
-        page_count = picture_integrity.check_tiff_pages(path) if file_format == "TIFF" else 1
-        pixels = _page(path, picture)
-        if file_format == "PNG":
+        page_count = _page_count(path, picture)
+        following = _pages(path, picture, page_count)
+        first = next(following)
+        if picture.format == "PNG":
             picture_integrity.check_png_end(path)
-        if page_count > 1:
-            pixels = _pages(path, picture, pixels, page_count)
-    axes = {2: "YX", 3: "TYX" if page_count > 1 else "YXC", 4: "TYXC"}[pixels.ndim]
+        if page_count == 1:
+            return _image(path, picture, first[np.newaxis], notes)
+        pages = np.empty((page_count, *first.shape), first.dtype)
+        pages[0] = first
+        for number, page in enumerate(following, start=1):
+            pages[number] = page
+        return _image(path, picture, pages, notes)
+
+
+def spool_pages(path: Path, spool: BinaryIO) -> UltrasoundImage | None:
+    """Write the pages of a TIFF file into an open file one after the other, as `read_picture` reads them.
+
+    Returns
+    -------
+    UltrasoundImage or None
+        What `read_picture` returns, but with pixels that are zero and take no memory; None if there is one page only.
+
+    Raises
+    ------
+    ImageFileError, UnsupportedImageError
+        As `read_picture`.
+    """
+    with _opened(path) as picture:
+        _check_depth(path, picture)
+        notes = _notes(picture)
+        page_count = _page_count(path, picture)
+        if page_count == 1:
+            return None
+        page: Pixels = np.empty(0)
+        for page in _pages(path, picture, page_count):
+            spool.write(np.ascontiguousarray(page).data)
+        return _image(path, picture, np.broadcast_to(np.zeros((), page.dtype), (page_count, *page.shape)), notes)
+
+
+def _image(path: Path, picture: Image.Image, pages: Pixels, notes: tuple[str, ...]) -> UltrasoundImage:
+    """Return pages of shape (N, Y, X) or (N, Y, X, C) as an image; a single one is a frame."""
+    is_cine, file_format = len(pages) > 1, _format_of(picture)
+    pixels = pages if is_cine else pages[0]
+    axes = {2: "YX", 3: "TYX" if is_cine else "YXC", 4: "TYXC"}[pixels.ndim]
     return UltrasoundImage(
         pixels=pixels,
         axes=axes,
@@ -85,8 +121,17 @@ def refusal(image: UltrasoundImage, suffix: str) -> str:
     return ""
 
 
-def write_picture(image: UltrasoundImage, path: Path, suffix: str) -> None:
+def write_picture(image: UltrasoundImage, path: Path, suffix: str, frames: Iterable[Pixels] | None = None) -> None:
     """Write a picture; frames of a stack become pages of a TIFF file. JPEG is lossy (quality 95, no subsampling).
+
+    Parameters
+    ----------
+    image
+        What to write.
+    path, suffix
+        The file, and the ending that names its format.
+    frames
+        The frames of the image, taken one by one, in place of its own pixels.
 
     Raises
     ------
@@ -94,18 +139,40 @@ def write_picture(image: UltrasoundImage, path: Path, suffix: str) -> None:
         If the file cannot be written, for example because the disk is full.
     """
     leading = len(image.frame_axes_first)
-    frames = image.pixels.reshape((-1, *image.pixels.shape[leading:]))
-    native = frames.dtype.newbyteorder("=")
-    first, *others = (Image.fromarray(np.ascontiguousarray(frame, native)) for frame in frames)
+    if frames is None:
+        frames = image.pixels.reshape((-1, *image.pixels.shape[leading:]))
+    pictures = (Image.fromarray(np.ascontiguousarray(frame, frame.dtype.newbyteorder("="))) for frame in frames)
     name = _FORMATS[suffix]
-    options = {"save_all": True, "append_images": others} if others else _SAVE_OPTIONS.get(name, {})
-    packed = io.BytesIO()  # Pillow itself does not notice when a disk is full
+    is_stack = math.prod(image.pixels.shape[:leading]) > 1
     try:
-        first.save(packed, format=name, **options)
+        if is_stack:
+            _write_pages(pictures, path)
+            return
+        packed = io.BytesIO()  # Pillow itself does not notice when a disk is full
+        next(pictures).save(packed, format=name, **_SAVE_OPTIONS.get(name, {}))
         path.write_bytes(packed.getbuffer())
     except (OSError, ValueError) as error:
         message = f"'{path.name}' could not be written as {name}: {integrity.reason(error)}."
         raise ImageFileError(message) from error
+
+
+class _PageWriter(TiffImagePlugin.AppendingTiffWriter):
+    """Goes on from the last page; Pillow's own goes through all earlier pages for every new one."""
+
+    _last_link = 0
+
+    def skipIFDs(self) -> None:  # noqa: N802 - Pillow's name
+        if self._last_link:
+            self.f.seek(self._last_link)
+        super().skipIFDs()
+        self._last_link = self.whereToWriteNewIFDOffset or 0
+
+
+def _write_pages(pictures: Iterator[Image.Image], path: Path) -> None:
+    with path.open("w+b") as stream, _PageWriter(stream) as pages:
+        for picture in pictures:
+            picture.save(pages, format="TIFF")
+            pages.newFrame()
 
 
 @contextmanager
@@ -203,11 +270,19 @@ def _is_opaque(picture: Image.Image) -> bool:
     return picture.getchannel("A").getextrema() == (255, 255)
 
 
-def _pages(path: Path, picture: Image.Image, first: Pixels, page_count: int) -> Pixels:
-    """Return all pages of a TIFF file in one array, shape (T, Y, X) or (T, Y, X, C), read one by one."""
+def _format_of(picture: Image.Image) -> str:
+    return "JPEG" if picture.format == "MPO" else str(picture.format)
+
+
+def _page_count(path: Path, picture: Image.Image) -> int:
+    return picture_integrity.check_tiff_pages(path) if picture.format == "TIFF" else 1
+
+
+def _pages(path: Path, picture: Image.Image, page_count: int) -> Iterator[Pixels]:
+    """Yield all pages, shape (Y, X) or (Y, X, C), read one by one and alike in size and type."""
+    first = _page(path, picture)
     integrity.check_memory(path, first.nbytes * page_count)
-    pages = np.empty((page_count, *first.shape), first.dtype)
-    pages[0] = first
+    yield first
     for index in range(1, page_count):
         picture.seek(index)
         _check_depth(path, picture)
@@ -215,8 +290,7 @@ def _pages(path: Path, picture: Image.Image, first: Pixels, page_count: int) -> 
         if page.shape != first.shape or page.dtype != first.dtype:
             message = f"'{path}' has pages that differ in size or type (page {index + 1}); save them as single files."
             raise UnsupportedImageError(message)
-        pages[index] = page
-    return pages
+        yield page
 
 
 def _notes(picture: Image.Image) -> tuple[str, ...]:

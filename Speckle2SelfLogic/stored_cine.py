@@ -1,50 +1,37 @@
 """A long cine that stays in its file: its geometry at once, its frames one by one when they are asked for.
 
-For NRRD and MHA in one file (raw, or compressed by zlib), NPY, and DICOM of every kind that can be read (its frames are
-decoded once into a temporary file). Frames have to lie one after the other, so an axis of time or slices comes first.
+For NRRD and MetaImage (raw, or compressed by zlib, also with their data in a second file), NIfTI and NPY; and for TIFF
+and DICOM of every kind that can be read, whose frames are decoded once into a temporary file. Frames have to lie one
+after the other, so an axis of time or slices comes first.
 """
 
 from __future__ import annotations
 
 import math
 import re
+import struct
 import tempfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Protocol, cast
+from typing import BinaryIO, cast
 
 import numpy as np
 
 from Speckle2SelfLogic import integrity
-from Speckle2SelfLogic.errors import ImageFileError
-from Speckle2SelfLogic.image import Pixels, UltrasoundImage
+from Speckle2SelfLogic.errors import Speckle2SelfError
+from Speckle2SelfLogic.frames_in_file import GZIP, ZLIB, Frames, FramesInFile, Inflated, Opener
+from Speckle2SelfLogic.image import UltrasoundImage
 from Speckle2SelfLogic.io import image_suffix, read_image
 
-_BLOCK_BYTES = 1 << 20
-_ZLIB, _GZIP = 15, 31
+DETACHED_SUFFIXES = (".nhdr", ".mhd")
+"""File name endings of headers whose pixels are in a second file."""
 _LAST_OF_SIZES = re.compile(rb"^(sizes:[^\r\n]*?)(\d+)([ \t]*\r?)$", re.MULTILINE | re.IGNORECASE)
 _LAST_OF_DIMSIZE = re.compile(rb"^(DimSize[ \t]*=[^\r\n]*?)(\d+)([ \t]*\r?)$", re.MULTILINE | re.IGNORECASE)
-
-
-class Frames(Protocol):
-    """Frames by number, as much of an array (N, Y, X) or (N, Y, X, C) as despeckling needs."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the array."""
-
-    @property
-    def dtype(self) -> np.dtype[np.generic]:
-        """Type of a pixel, in native byte order."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, number: int) -> Pixels: ...
-
-    def close(self) -> None:
-        """Let go of the file."""
+_UNUSUAL_IN_NRRD = {"line skip", "lineskip", "byte skip", "byteskip"}
+_NIFTI_HEADER_BYTES = 348
+_MOST_PIXEL_BYTES = 32  # four components of eight bytes
+_RGB24, _RGBA32 = 128, 2304  # types of a NIfTI voxel whose colours lie side by side
 
 
 @dataclass(frozen=True)
@@ -62,79 +49,16 @@ class StoredCine:
         return math.prod(self.frames.shape) * self.frames.dtype.itemsize
 
 
-class FramesInFile:
-    """Frames that are read one by one from an open stream: wherever they lie in a file, or unpacked on the way.
+def open_cine(path: Path, scratch: Path | None = None) -> StoredCine | None:
+    """Open a cine so that its frames stay in the file; None if its format or layout does not allow that.
 
     Parameters
     ----------
-    open_stream
-        Opens a stream at the first frame; called again whenever a frame before the last one is wanted.
-    shape
-        Shape of all frames, (N, Y, X) or (N, Y, X, C).
-    kind
-        Type of a pixel with its byte order in the file.
-    name
-        The file, for errors.
-    """
-
-    def __init__(
-        self,
-        open_stream: _Opener,
-        shape: tuple[int, ...],
-        kind: np.dtype[np.generic],
-        name: str,
-    ) -> None:
-        self.shape, self.dtype = shape, kind.newbyteorder("=")
-        self._open, self._kind, self._name = open_stream, kind, name
-        self._stream = open_stream()
-        self._start = 0 if isinstance(self._stream, Inflated) else self._stream.tell()
-        self._next, self._last = 0, np.empty(0, self.dtype)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, number: int) -> Pixels:
-        """Return one frame; the one that was read last costs nothing."""
-        if not 0 <= number < len(self):
-            raise IndexError(number)
-        if number == self._next - 1:
-            return self._last
-        if isinstance(self._stream, Inflated):
-            if number < self._next:
-                self._stream.close()
-                self._stream, self._next = self._open(), 0
-            while self._next < number:
-                self._read()
-        elif number != self._next:
-            self._stream.seek(self._start + number * self._frame_bytes)
-        self._next = number
-        self._last = self._read()
-        return self._last
-
-    def close(self) -> None:
-        """Close the file."""
-        self._stream.close()
-
-    @property
-    def _frame_bytes(self) -> int:
-        return math.prod(self.shape[1:]) * self._kind.itemsize
-
-    def _read(self) -> Pixels:
-        try:
-            raw = self._stream.read(self._frame_bytes)
-        except (OSError, EOFError, zlib.error) as error:
-            message = f"'{self._name}' is damaged or truncated: frame {self._next} cannot be read."
-            raise ImageFileError(message) from error
-        if len(raw) < self._frame_bytes:
-            message = f"'{self._name}' is truncated: frame {self._next} is not there."
-            raise ImageFileError(message)
-        self._next += 1
-        pixels: Pixels = np.frombuffer(raw, self._kind).astype(self.dtype, copy=False).reshape(self.shape[1:])
-        return pixels
-
-
-def open_cine(path: Path) -> StoredCine | None:
-    """Open a cine so that its frames stay in the file; None if its format or layout does not allow that.
+    path
+        The file.
+    scratch
+        Folder for frames that have to be decoded first; left out, that of the system for temporary files (which some
+        systems keep in memory). Nothing is left in it.
 
     Raises
     ------
@@ -145,13 +69,23 @@ def open_cine(path: Path) -> StoredCine | None:
     """
     integrity.check_file(path)
     suffix = image_suffix(path)
-    if suffix == ".nrrd":
+    if suffix in (".nrrd", ".nhdr"):
         return _open_nrrd(path)
-    if suffix == ".mha":
+    if suffix in (".mha", ".mhd"):
         return _open_metaimage(path)
+    if suffix in (".nii", ".nii.gz"):
+        return _open_nifti(path)
     if suffix == ".npy":
         return _open_npy(path)
-    return _open_dicom(path) if integrity.is_dicom(path) else None
+    if suffix in (".tif", ".tiff"):
+        from Speckle2SelfLogic.picture_files import spool_pages
+
+        return _open_spooled(path, scratch, spool_pages)
+    if integrity.is_dicom(path):
+        from Speckle2SelfLogic.dicom import spool_dicom
+
+        return _open_spooled(path, scratch, spool_dicom)
+    return None
 
 
 def with_frame_count(image: UltrasoundImage, count: int) -> UltrasoundImage:
@@ -160,119 +94,109 @@ def with_frame_count(image: UltrasoundImage, count: int) -> UltrasoundImage:
     return replace(image, pixels=np.broadcast_to(np.zeros((), image.pixels.dtype), shape))
 
 
-class Inflated:
-    """Unpacks a stream of zlib or gzip, forwards only.
-
-    Parameters
-    ----------
-    packed
-        The stream, at the start of what is packed.
-    window_bits
-        What `zlib.decompressobj` takes: 15 for zlib, 31 for gzip.
-    """
-
-    def __init__(self, packed: BinaryIO, window_bits: int) -> None:
-        self._packed, self._window_bits = packed, window_bits
-        self._inflate = zlib.decompressobj(window_bits)
-
-    def read(self, size: int) -> bytes:
-        """Return the next unpacked bytes, fewer at the end."""
-        parts: list[bytes] = []
-        while size > 0:
-            if self._inflate.eof and self._inflate.unused_data:  # gzip may have several members
-                following = self._inflate.unused_data
-                self._inflate = zlib.decompressobj(self._window_bits)
-            else:
-                following = self._inflate.unconsumed_tail or self._packed.read(_BLOCK_BYTES)
-            if not following:
-                break
-            parts.append(self._inflate.decompress(following, size))
-            size -= len(parts[-1])
-        return b"".join(parts)
-
-    def seekable(self) -> bool:
-        """Return that it cannot go back."""
-        return False
-
-    def close(self) -> None:
-        """Close the stream."""
-        self._packed.close()
-
-
-_Opener = Callable[[], BinaryIO | Inflated]
-
-
 def _open_nrrd(path: Path) -> StoredCine | None:
     fields = integrity.check_nrrd(path)
     encoding = fields.get("encoding", "").lower()
-    unusual = {"data file", "datafile", "line skip", "lineskip", "byte skip", "byteskip"} & {*fields}
-    if unusual or encoding not in ("raw", "gzip", "gz"):
+    data_file = integrity.nrrd_data_file(fields)
+    if _UNUSUAL_IN_NRRD & {*fields} or encoding not in ("raw", "gzip", "gz") or integrity.is_file_list(data_file):
         return None
     with path.open("rb") as stream:
         header = b""
         while (line := stream.readline()).strip():
             header += line
-        offset = stream.tell()
-    is_packed = encoding != "raw"
-
-    def open_stream() -> BinaryIO | Inflated:
-        stream = path.open("rb")
-        stream.seek(offset)
-        return Inflated(stream, _GZIP) if is_packed else stream
-
+        offset = 0 if data_file else stream.tell()
     twin = _LAST_OF_SIZES.sub(rb"\g<1>1\g<3>", header, count=1) + b"\n"
+    twin = re.sub(rb"(?mi)^encoding:[^\r\n]*", b"encoding: raw", twin)
+    twin = re.sub(rb"(?mi)^data ?file:[^\n]*\n", b"", twin)
     order = ">" if fields.get("endian", "little").lower() == "big" else "<"
     sizes = [int(word) for word in fields.get("sizes", "").split()]
-    twin = re.sub(rb"(?mi)^encoding:[^\r\n]*", b"encoding: raw", twin)
-    return _opened(path, twin, open_stream, order, sizes)
+    opener = _opener(path.parent / data_file if data_file else path, offset, GZIP if encoding != "raw" else None)
+    return _opened(path, "twin.nrrd", twin, opener, order, sizes)
 
 
 def _open_metaimage(path: Path) -> StoredCine | None:
     fields = integrity.check_metaimage(path)
-    is_plain = fields["elementdatafile"].upper() == "LOCAL" and fields.get("binarydata", "true").lower().startswith("t")
-    if not is_plain or any(name.startswith("seq_frame") for name in fields):
+    data_file = "" if fields["elementdatafile"].upper() == "LOCAL" else fields["elementdatafile"]
+    is_plain = fields.get("binarydata", "true").lower().startswith("t") and not integrity.is_file_list(data_file)
+    if not is_plain or "headersize" in fields or any(name.startswith("seq_frame") for name in fields):
         return None
     _, offset = integrity.metaimage_fields(path)
     is_packed = fields.get("compresseddata", "false").lower().startswith("t")
     with path.open("rb") as stream:
         header = stream.read(offset)
+    twin = _LAST_OF_DIMSIZE.sub(rb"\g<1>1\g<3>", header, count=1)
+    twin = re.sub(rb"(?m)^CompressedDataSize[^\n]*\n", b"", twin)
+    twin = re.sub(rb"(?m)^CompressedData[ \t]*=[^\r\n]*", b"CompressedData = False", twin)
+    twin = re.sub(rb"(?m)^ElementDataFile[ \t]*=[^\r\n]*", b"ElementDataFile = LOCAL", twin)
+    is_big = fields.get("binarydatabyteordermsb", fields.get("elementbyteordermsb", "false")).lower().startswith("t")
+    sizes = [int(word) for word in fields["dimsize"].split()]
+    place = (path.parent / data_file, 0) if data_file else (path, offset)
+    return _opened(path, "twin.mha", twin, _opener(*place, ZLIB if is_packed else None), ">" if is_big else "<", sizes)
+
+
+def _open_nifti(path: Path) -> StoredCine | None:
+    """Open a NIfTI-1 file whose values are stored as they are, and whose colours (if any) lie side by side."""
+    known = integrity.check_nifti(path)
+    with integrity.open_nifti(path) as stream:
+        header = bytearray(stream.read(known.pixel_offset))
+    order = "<" if struct.unpack_from("<i", header)[0] == _NIFTI_HEADER_BYTES else ">"
+    count, *extent = struct.unpack_from(order + "8h", header, 40)
+    kind, _ = struct.unpack_from(order + "2h", header, 70)
+    slope, shift = struct.unpack_from(order + "2f", header, 112)
+    is_usual = count in (3, 4) and extent[count - 1] > 1 and known.pixel_offset > _NIFTI_HEADER_BYTES
+    if not is_usual or slope not in (0.0, 1.0) or (slope and shift):
+        return None
+    struct.pack_into(order + "h", header, 40 + 2 * count, 2)  # the NIfTI library drops a last axis of length 1
+    is_packed = image_suffix(path) == ".nii.gz"
+    opener = _opener(path, 0, GZIP, known.pixel_offset) if is_packed else _opener(path, known.pixel_offset)
+    cine = _opened(path, "twin.nii", bytes(header), opener, order, extent[:count], twin_frames=2)
+    if cine is not None and cine.header.is_colour and kind not in (_RGB24, _RGBA32):
+        cine.frames.close()
+        return None
+    return cine
+
+
+def _opener(path: Path, offset: int, window_bits: int | None = None, unpacked_offset: int = 0) -> Opener:
+    """Return what opens a stream at the first frame: so many bytes into the file, and into what is packed there."""
 
     def open_stream() -> BinaryIO | Inflated:
         stream = path.open("rb")
         stream.seek(offset)
-        return Inflated(stream, _ZLIB) if is_packed else stream
+        if window_bits is None:
+            return stream
+        unpacked = Inflated(stream, window_bits)
+        unpacked.read(unpacked_offset)
+        return unpacked
 
-    twin = _LAST_OF_DIMSIZE.sub(rb"\g<1>1\g<3>", header, count=1)
-    twin = re.sub(rb"(?m)^CompressedDataSize[^\n]*\n", b"", twin)
-    twin = re.sub(rb"(?m)^CompressedData[ \t]*=[^\r\n]*", b"CompressedData = False", twin)
-    is_big = fields.get("binarydatabyteordermsb", fields.get("elementbyteordermsb", "false")).lower().startswith("t")
-    sizes = [int(word) for word in fields["dimsize"].split()]
-    return _opened(path, twin, open_stream, ">" if is_big else "<", sizes)
+    return open_stream
 
 
 def _opened(
     path: Path,
+    twin_name: str,
     twin_header: bytes,
-    open_stream: _Opener,
+    open_stream: Opener,
     order: str,
     sizes: list[int],
+    twin_frames: int = 1,
 ) -> StoredCine | None:
-    """Read a twin of the file that has a single frame through the usual reader, and take everything else from it."""
+    """Read a twin of the file that has few frames through the usual reader, and take everything else from it."""
     if len(sizes) < 3:
         return None
     with tempfile.TemporaryDirectory(prefix="speckle2self-") as folder:
-        twin = Path(folder) / f"twin{image_suffix(path)}"
-        samples = math.prod(sizes[:-1]) * 8  # at least as much as any type of pixel needs
-        twin.write_bytes(twin_header + bytes(samples))
-        image = read_image(twin)
-    if not image.frame_axes_first or image.pixels.shape[0] != 1:
+        twin = Path(folder) / twin_name
+        sample_bytes = twin_frames * math.prod(sizes[:-1]) * _MOST_PIXEL_BYTES
+        twin.write_bytes(twin_header + bytes(sample_bytes))
+        try:
+            image = read_image(twin)
+        except Speckle2SelfError:  # reading the file itself will say so, with its own name
+            return None
+    if not image.frame_axes_first or image.pixels.shape[0] != twin_frames:
         return None
     image = replace(image, provenance=replace(image.provenance, source=str(path)))
     header = with_frame_count(image, sizes[-1])
-    leading = len(image.frame_axes_first)
-    shape = (math.prod(header.pixels.shape[:leading]), *header.pixels.shape[leading:])
     kind = image.pixels.dtype.newbyteorder(order)  # type: ignore[arg-type]
-    return StoredCine(header, FramesInFile(open_stream, shape, kind, str(path)))
+    return StoredCine(header, FramesInFile(open_stream, _shape(header), kind, str(path)))
 
 
 def _open_npy(path: Path) -> StoredCine | None:
@@ -280,28 +204,29 @@ def _open_npy(path: Path) -> StoredCine | None:
     pixels = image.pixels.base if isinstance(image.pixels.base, np.memmap) else image.pixels
     if not isinstance(pixels, np.memmap) or not pixels.flags.c_contiguous or not image.frame_axes_first:
         return None
-    offset, leading = int(pixels.offset), len(image.frame_axes_first)
-
-    def open_stream() -> BinaryIO | Inflated:
-        stream = path.open("rb")
-        stream.seek(offset)
-        return stream
-
-    shape = (math.prod(image.pixels.shape[:leading]), *image.pixels.shape[leading:])
     header = with_frame_count(image, image.pixels.shape[0])
-    return StoredCine(header, FramesInFile(open_stream, shape, image.pixels.dtype, str(path)))
+    opener = _opener(path, int(pixels.offset), None)
+    return StoredCine(header, FramesInFile(opener, _shape(header), image.pixels.dtype, str(path)))
 
 
-def _open_dicom(path: Path) -> StoredCine | None:
+def _open_spooled(
+    path: Path, scratch: Path | None, spool_frames: Callable[[Path, BinaryIO], UltrasoundImage | None]
+) -> StoredCine | None:
     """Decode all frames into a temporary file, which goes away with the last stream that reads it."""
-    from Speckle2SelfLogic.dicom import spool_dicom
-
-    spool = cast("BinaryIO", tempfile.TemporaryFile(prefix="speckle2self-"))  # noqa: SIM115 - closed with the cine
-    header = spool_dicom(path, spool)
-    if not header.frame_axes_first:
+    spool = cast("BinaryIO", tempfile.TemporaryFile(prefix=".speckle2self-", dir=scratch))  # noqa: SIM115 - see above
+    try:
+        header = spool_frames(path, spool)
+    except BaseException:
+        spool.close()
+        raise
+    if header is None or not header.frame_axes_first:
         spool.close()
         return None
-    leading = len(header.frame_axes_first)
-    shape = (math.prod(header.pixels.shape[:leading]), *header.pixels.shape[leading:])
     spool.seek(0)
-    return StoredCine(header, FramesInFile(lambda: spool, shape, header.pixels.dtype, str(path)))
+    return StoredCine(header, FramesInFile(lambda: spool, _shape(header), header.pixels.dtype, str(path)))
+
+
+def _shape(header: UltrasoundImage) -> tuple[int, ...]:
+    """Return the shape of a cine with all axes before Y and X as one."""
+    leading = len(header.frame_axes_first)
+    return (math.prod(header.pixels.shape[:leading]), *header.pixels.shape[leading:])

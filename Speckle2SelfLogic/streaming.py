@@ -1,34 +1,30 @@
 """Despeckle a cine from file to file, frame by frame: memory does not grow with its length.
 
-The result is the same file, byte for byte, as with the whole cine in memory.
+The result has the pixels and the geometry of the one with the whole cine in memory; the same bytes, unless compressed.
 """
 
 from __future__ import annotations
 
-import re
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 import numpy as np
 
 from Speckle2SelfLogic.denoise_report import DenoiseReport
 from Speckle2SelfLogic.denoiser import Denoiser, ProgressCallback, check_domain
-from Speckle2SelfLogic.errors import ImageFileError
-from Speckle2SelfLogic.image import Pixels, UltrasoundImage
+from Speckle2SelfLogic.errors import CancelledError
+from Speckle2SelfLogic.frame_writers import STREAMED_SUFFIXES, write_frames
+from Speckle2SelfLogic.frames_in_file import Frames
+from Speckle2SelfLogic.image import Pixels
 from Speckle2SelfLogic.intensity import GreyRange
-from Speckle2SelfLogic.io import check_writable, image_suffix, lost_geometry, warn_of_loss
-from Speckle2SelfLogic.plain_errors import one_sentence
-from Speckle2SelfLogic.stored_cine import Frames, StoredCine, open_cine, with_frame_count
+from Speckle2SelfLogic.io import check_writable, image_suffix
+from Speckle2SelfLogic.stored_cine import DETACHED_SUFFIXES, StoredCine, open_cine
 
 STREAMED_FROM_BYTES = 1 << 28
 """Cines whose pixels take at least this much are streamed, where the formats allow it."""
-STREAMED_SUFFIXES = (".nrrd", ".mha", ".npy")
-"""File name endings that are written frame by frame. Read frame by frame are these, and DICOM."""
 _SMALLEST_SHARE = 16
-_COUNT_OF_ONE = re.compile(rb"^(sizes:|DimSize[ \t]*=)([^\r\n]*[ \t])1$", re.MULTILINE)
 
 
 def stored_cine(source: Path, target: Path, denoiser: Denoiser) -> StoredCine | None:
@@ -40,9 +36,10 @@ def stored_cine(source: Path, target: Path, denoiser: Denoiser) -> StoredCine | 
         As `stored_cine.open_cine`.
     """
     is_possible = image_suffix(target) in STREAMED_SUFFIXES and denoiser.settings.slice_axis in ("auto", "z")
-    if not is_possible or source.stat().st_size < STREAMED_FROM_BYTES // _SMALLEST_SHARE:
+    is_header = image_suffix(source) in DETACHED_SUFFIXES
+    if not is_possible or (not is_header and source.stat().st_size < STREAMED_FROM_BYTES // _SMALLEST_SHARE):
         return None
-    cine = open_cine(source)
+    cine = open_cine(source, target.parent)
     if cine is not None and cine.byte_count < STREAMED_FROM_BYTES:
         cine.frames.close()
         return None
@@ -55,6 +52,8 @@ def despeckle_stored(
     denoiser: Denoiser,
     progress: ProgressCallback | None = None,
     is_cancelled: Callable[[], bool] | None = None,
+    *,
+    is_repeatable: bool = False,
 ) -> DenoiseReport:
     """Despeckle a cine into a file that appears whole or not at all, and close the cine.
 
@@ -72,35 +71,52 @@ def despeckle_stored(
     GeometryLossWarning
         As `io.write_image`.
     """
-    check_domain(denoiser.method, cine.header)
-    frames = cast("Pixels", cine.frames)
-    made = cine.header.with_pixels(cine.header.pixels, *denoiser.step())
-    check_writable(made, target)
-    with (
-        closing(cine.frames),
-        denoiser.reported(len(cine.frames)) as report,
-        _appearing(target, made) as stream,
-    ):
+    frames = cast("Pixels", _Watched(cine.frames, is_cancelled or _never))
+    with closing(cine.frames), denoiser.reported(len(frames)) as report:
+        check_domain(denoiser.method, cine.header)
+        made = cine.header.with_pixels(cine.header.pixels, *denoiser.step())
+        check_writable(made, target)
         chosen = denoiser.chosen_frames(len(frames))
         changes: Iterator[tuple[int, Pixels]] = ((number, frames[number]) for number in chosen)
         if denoiser.settings.strength > 0:
-            context = denoiser.context_of_frames(frames, _grey_range(cine))
+            context = denoiser.context_of_frames(frames, _grey_range(frames, is_colour=cine.header.is_colour))
             report.describe(context.grey_range, context.sector)
             changes = denoiser.despeckled(frames, context, report, None, progress, is_cancelled)
-        _write_in_order(stream, cine.frames, chosen, changes)
-    warn_of_loss(lost_geometry(made, image_suffix(target)), target)
+        with closing(_in_order(frames, chosen, changes)) as written:
+            write_frames(made, written, target, is_repeatable=is_repeatable)
     return report
 
 
-def _grey_range(cine: StoredCine) -> GreyRange:
+def _never() -> bool:
+    return False
+
+
+class _Watched:
+    """Frames that raise `CancelledError` when somebody wants to stop, whatever they are read for."""
+
+    def __init__(self, frames: Frames, is_cancelled: Callable[[], bool]) -> None:
+        self._frames, self._is_cancelled = frames, is_cancelled
+        self.shape, self.dtype = frames.shape, frames.dtype
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __getitem__(self, number: int) -> Pixels:
+        if self._is_cancelled():
+            message = f"Stopped at frame {number} of {len(self)}."
+            raise CancelledError(message)
+        return self._frames[number]
+
+
+def _grey_range(frames: Pixels, *, is_colour: bool) -> GreyRange:
     """Return the grey range of the whole cine, as `frames.grey_range_of` does."""
-    return GreyRange.of_frames(_Grey(cine.frames) if cine.header.is_colour else cast("list[Pixels]", cine.frames))
+    return GreyRange.of_frames(_Grey(frames) if is_colour else cast("list[Pixels]", frames))
 
 
 class _Grey(list[Pixels]):
     """Frames of colour without their alpha channel."""
 
-    def __init__(self, frames: Frames) -> None:
+    def __init__(self, frames: Pixels) -> None:
         super().__init__()
         self._frames = frames
 
@@ -108,59 +124,14 @@ class _Grey(list[Pixels]):
         return len(self._frames)
 
     def __getitem__(self, number: int) -> Pixels:  # type: ignore[override]
-        return self._frames[number][..., :3]
+        return np.asarray(self._frames[number][..., :3])
 
 
-def _write_in_order(stream: BinaryIO, frames: Frames, chosen: range, despeckled: Iterator[tuple[int, Pixels]]) -> None:
-    """Write every frame. Those that are not chosen are read when no other thread reads: before and after the others."""
+def _in_order(frames: Pixels, chosen: range, despeckled: Iterator[tuple[int, Pixels]]) -> Generator[Pixels, None, None]:
+    """Yield every frame. Those that are not chosen are read when no other thread reads: before and after the others."""
     for number in range(chosen.start):
-        stream.write(_raw(frames[number]))
+        yield frames[number]
     for _, pixels in despeckled:
-        stream.write(_raw(pixels))
+        yield pixels
     for number in range(chosen.stop, len(frames)):
-        stream.write(_raw(frames[number]))
-
-
-def _raw(pixels: Pixels) -> memoryview:
-    return np.ascontiguousarray(pixels).data
-
-
-@contextmanager
-def _appearing(target: Path, image: UltrasoundImage) -> Iterator[BinaryIO]:
-    """Lend a stream behind the header of a file, and put the file in place when the block has succeeded."""
-    with (
-        one_sentence(target, "could not be written", image.pixels.nbytes),
-        tempfile.TemporaryDirectory(prefix=".speckle2self-", dir=target.parent) as folder,
-    ):
-        draft = Path(folder) / target.name
-        with draft.open("wb") as stream:
-            stream.write(_header(image, Path(folder), image_suffix(target)))
-            start = stream.tell()
-            yield stream
-            length = stream.tell() - start
-        if length != image.pixels.nbytes or draft.stat().st_size != start + length:
-            message = f"'{target.name}' could not be written whole; perhaps the disk is full."
-            raise ImageFileError(message)
-        draft.replace(target)
-
-
-def _header(image: UltrasoundImage, folder: Path, suffix: str) -> bytes:
-    """Return the header of an image, made by the library that writes the format, for a twin with a single frame."""
-    if suffix == ".npy":
-        with (folder / "header").open("wb+") as stream:
-            np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(image.pixels))
-            stream.seek(0)
-            return stream.read()
-    from Speckle2SelfLogic.volume_files import write_volume
-
-    twin = folder / f"twin{suffix}"
-    write_volume(with_frame_count(image, 1), twin, suffix)
-    one_frame_bytes = image.pixels.nbytes // image.pixels.shape[0]
-    header = twin.read_bytes()[:-one_frame_bytes]
-    twin.unlink()
-    count = b"%d" % image.pixels.shape[0]
-    header, found = _COUNT_OF_ONE.subn(rb"\g<1>\g<2>" + count, header, count=1)
-    if not found:
-        message = f"A {suffix} file cannot be written frame by frame: its header has no number of frames to set."
-        raise ImageFileError(message)
-    return header
+        yield frames[number]

@@ -36,6 +36,7 @@ _LONGEST_TEXT = 1000
 _PIXEL_KINDS = {"vector", "rgb-color", "rgba-color", "3-color", "4-color"}
 _COMPLEX = "complex pixels"
 _NO_MEMORY = "there is not enough memory"
+_LONGEST_NIFTI_AXIS = 2**15 - 1
 _NIFTI_ENDINGS = (".nii", ".hdr", ".img", ".nia")
 
 
@@ -103,6 +104,9 @@ def refusal(image: UltrasoundImage, suffix: str) -> str:
     has_fleeting_axis = image.is_colour or image.geometry_dimension == 4  # the NIfTI writer drops it if its length is 1
     if _FORMATS[suffix][0] == "NIfTI" and has_fleeting_axis and image.pixels.shape[0] == 1:
         return f"does not keep an axis of length 1 (the image is {image.pixels.shape}); write NRRD (.nrrd) instead"
+    longest = max(image.pixels.shape)
+    if _FORMATS[suffix][0] == "NIfTI" and longest > _LONGEST_NIFTI_AXIS:
+        return f"holds at most {_LONGEST_NIFTI_AXIS} along an axis, but the image has {longest}; write NRRD instead"
     return ""
 
 
