@@ -88,13 +88,14 @@ def write_dicom(
     ImageFileError
         If the source cannot be read any more, or has elements that cannot be written again.
     """
-    source = Path(image.provenance.source)
-    with (
-        tempfile.TemporaryDirectory(dir=path.parent) as folder,
-        Path(folder, "pixels").open("w+b") as spool,
-        quiet_dicom(),  # pydicom's remarks on odd elements that are copied as they are
-    ):
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder, Path(folder, "pixels").open("w+b") as spool:
         stored = store_pixels([image.pixels] if frames is None else frames, spool)
+        _derive(image, stored, path, is_repeatable=is_repeatable)
+
+
+def _derive(image: UltrasoundImage, stored: StoredPixels, path: Path, *, is_repeatable: bool) -> None:
+    source = Path(image.provenance.source)
+    with quiet_dicom():  # pydicom's remarks on odd elements that are copied as they are
         try:
             derived = read_all_but_pixels(source)
             _describe_derivation(image, derived)
