@@ -104,7 +104,8 @@ def _of_vessel(report: dict[str, Any]) -> Iterator[dict[str, object]]:
     """Yield the figures of a report of `Speckle2SelfLogic.geometry.files.as_dict` one by one."""
     frames = [(each["frame"], each["measures"]) for each in report["frames"]]
     cine = {name: figure for name, figure in report["cine"].items() if isinstance(figure, dict)}
-    for frame, figures in (*frames, (None, cine)):
+    stack = {name: figure for name, figure in (report.get("stack") or {}).items() if isinstance(figure, dict)}
+    for frame, figures in (*frames, (None, cine), (None, stack)):
         for name, figure in figures.items():
             if figure["value"] is not None:
                 unit = _UNITS_OF_VESSELS.get(figure["unit"], figure["unit"])

@@ -25,6 +25,10 @@ def measure(
     segmentation_px: Annotated[float, typer.Option(help="How far the borders of the mask may be off, 1 sigma.")] = 0.5,
     distal_end: Annotated[str, typer.Option(help="Longitudinal: side towards the head, left or right.")] = "left",
     frame_interval_ms: Annotated[float | None, typer.Option(help="Time between frames.")] = None,
+    reference_frames: Annotated[
+        str | None,
+        typer.Option(help="Stack of cross-sections: the normal distal vessel, first, last, or frames such as 20-24."),
+    ] = None,
     csv: Annotated[Path | None, typer.Option(help="Table to write, one row for each frame.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a table that exists.")] = False,
@@ -47,6 +51,7 @@ def measure(
         segmentation_px,
         distal_end,  # type: ignore[arg-type]
         frame_interval_ms,
+        reference_frames,
     )
     measured = measure_file(request)
     if csv is not None:
@@ -68,6 +73,8 @@ def _show(measured: MeasuredFile) -> None:
     figures = frames[first].measures()
     if len(frames) > 1:
         figures = {**figures, **curve.measures()}
+    if measured.stenosis is not None:
+        figures = {**figures, **measured.stenosis.measures()}
     for name, each in figures.items():
         table.add_row(name.replace("_", " "), escape(str(each)))
     Console().print(table)

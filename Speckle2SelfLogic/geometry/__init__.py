@@ -18,11 +18,13 @@ from Speckle2SelfLogic.geometry.cine import (
 from Speckle2SelfLogic.geometry.far_wall import FarWall
 from Speckle2SelfLogic.geometry.longitudinal import LongitudinalMeasurement, measure_longitudinal
 from Speckle2SelfLogic.geometry.measures import SEGMENTATION_PX, Line, Measure, Point, Scale
+from Speckle2SelfLogic.geometry.narrowing import AreaStenosis, Reference, area_stenosis
 from Speckle2SelfLogic.geometry.stenosis import Stenosis
 from Speckle2SelfLogic.geometry.transverse import TransverseMeasurement, WallThickness, measure_transverse
 
 __all__ = [
     "SEGMENTATION_PX",
+    "AreaStenosis",
     "Caliper",
     "CineMeasurement",
     "DiameterCurve",
@@ -32,12 +34,14 @@ __all__ = [
     "LongitudinalMeasurement",
     "Measure",
     "Point",
+    "Reference",
     "Scale",
     "Stenosis",
     "Structure",
     "TransverseMeasurement",
     "View",
     "WallThickness",
+    "area_stenosis",
     "diameter_curve",
     "measure_cine",
     "measure_frame",

@@ -18,7 +18,9 @@ from Speckle2SelfLogic.errors import GeometryError, SettingsError
 from Speckle2SelfLogic.frames import frames_view
 from Speckle2SelfLogic.geometry.cine import CineMeasurement, View, measure_cine
 from Speckle2SelfLogic.geometry.measures import SEGMENTATION_PX, Mask, Measure
+from Speckle2SelfLogic.geometry.narrowing import AreaStenosis, area_stenosis, parse_reference
 from Speckle2SelfLogic.geometry.stenosis import End
+from Speckle2SelfLogic.geometry.transverse import TransverseMeasurement
 from Speckle2SelfLogic.image import Calibration, UltrasoundImage
 from Speckle2SelfLogic.io import read_image
 from Speckle2SelfLogic.plain_errors import one_sentence
@@ -43,6 +45,8 @@ class MeasureRequest:
     segmentation_px: float = SEGMENTATION_PX
     distal_end: End = "left"
     frame_interval_ms: float | None = None
+    reference_frames: str | None = None
+    """See `narrowing.parse_reference`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +58,8 @@ class MeasuredFile:
     cine: CineMeasurement
     notes: tuple[str, ...]
     """About the file; notes about a frame are with its measurement."""
+    stenosis: AreaStenosis | None = None
+    """Narrowing over cross-sections; None where the frames are no stack of them."""
 
 
 def measure_file(request: MeasureRequest, progress: Callable[[int, int], None] | None = None) -> MeasuredFile:
@@ -62,7 +68,8 @@ def measure_file(request: MeasureRequest, progress: Callable[[int, int], None] |
     Lumen and wall are found by what the mask file says: segments of a ``.seg.nrrd`` or a DICOM segmentation by their
     names; else label 1 is the lumen and label 2 the wall; a file of one label is all lumen. ``lumen_segment`` and
     ``wall_segment`` (a name or a label) choose others; a file given as ``wall`` is the wall wherever it is not zero. An
-    ``image`` tells calibration and time if the mask does not, and must not contradict it.
+    ``image`` tells calibration and time if the mask does not, and must not contradict it. Slices of a transverse volume
+    lie along the vessel, and so do the frames of a cine if ``reference_frames`` are given: area stenosis is for them.
 
     Raises
     ------
@@ -85,6 +92,10 @@ def measure_file(request: MeasureRequest, progress: Callable[[int, int], None] |
         present = np.unique(labels[labels > 0]).tolist()
         message = f"No pixel of '{request.mask}' is lumen; its labels are {present}: name one with --lumen-segment."
         raise SettingsError(message)
+    reference = None if request.reference_frames is None else parse_reference(request.reference_frames)
+    if reference is not None and request.view == "longitudinal":
+        message = "Reference frames are for transverse views; along the vessel the distal end is the reference."
+        raise SettingsError(message)
     wall = _wall(file, labels, request)
     known = _calibrated(file.labels, image, request)
     cine = measure_cine(
@@ -99,7 +110,10 @@ def measure_file(request: MeasureRequest, progress: Callable[[int, int], None] |
     )
     if not known.calibration.is_calibrated:
         notes.append(f"measured in pixels, since the image is not calibrated: {known.calibration.reason}")
-    return MeasuredFile(request, known.calibration, cine, tuple(notes))
+    across = [frame for frame in cine.frames if isinstance(frame, TransverseMeasurement)]
+    is_stack = reference is not None or (len(across) > 1 and file.labels.axes == "ZYX")
+    narrowing = area_stenosis(across, reference) if across and is_stack else None
+    return MeasuredFile(request, known.calibration, cine, (*notes, *(narrowing.notes if narrowing else ())), narrowing)
 
 
 def as_dict(measured: MeasuredFile) -> dict[str, Any]:
@@ -126,7 +140,20 @@ def as_dict(measured: MeasuredFile) -> dict[str, Any]:
             "diastolic_frame": curve.diastolic_frame,
             "outlier_frames": list(curve.outliers),
         },
+        "stack": _stack(measured.stenosis),
         "use": RESEARCH_USE,
+    }
+
+
+def _stack(found: AreaStenosis | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        **{name: _plain(each) for name, each in found.measures().items()},
+        "minimum_frame": found.minimum_frame,
+        "reference_frames": list(found.reference_frames),
+        "frames_without_lumen": list(found.without_lumen),
+        "frames_with_lumen_cut_off": list(found.cut_off),
     }
 
 

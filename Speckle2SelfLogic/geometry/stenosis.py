@@ -1,9 +1,10 @@
 """How much narrower a vessel is than it should be.
 
 Diameter stenosis as in NASCET (N Engl J Med 325, 1991, 445-453): 1 - least diameter / diameter of the normal vessel
-distal to the narrowing. Area stenosis: the same of areas; from diameters it is 1 - (least / normal)^2, which takes both
-sections for circles (or ellipses of one shape). In NASCET the normal vessel is the internal carotid artery where its
-walls are parallel; whether the image shows that, the mask does not say.
+distal to the narrowing. Area stenosis: the same of areas, which `narrowing` measures in cross-sections; from the
+diameters here it is 1 - (least / normal)^2, which takes both sections for circles (or ellipses of one shape). In NASCET
+the normal vessel is the internal carotid artery where its walls are parallel; whether the image shows that, the mask
+does not say.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from PIL import Image
 
 from Speckle2SelfLogic.cli import main
 from Speckle2SelfLogic.dicom_seg import write_segmentation
+from Speckle2SelfLogic.dicom_sr import read_measurements
 from Speckle2SelfLogic.image import UltrasoundImage
 from Speckle2SelfLogic.io import write_image
 from Speckle2SelfLogic.segmentation_files import write_labels
@@ -97,6 +98,49 @@ def test_a_cine_gives_one_row_for_each_frame_and_the_distension(run, tmp_path):
     assert status == 1
     assert "exists already" in errors
     assert run(path, "--csv", table, "--overwrite")[0] == 0
+
+
+def test_a_volume_of_cross_sections_has_its_area_stenosis(run, tmp_path):
+    path = tmp_path / "stack.nrrd"
+    labels = rings([24, 24, 22, 12, 18, 20])
+    labels[2] = 0
+    write_image(UltrasoundImage(labels, axes="ZYX", spacing_mm=(0.1, 0.1, 1.0)), path)
+    status, output, _ = run(path, "--reference-frames", "first", "--json")
+    stack = json.loads(output)["stack"]
+    assert status == 0
+    assert "1 frames without lumen count for no area stenosis" in json.loads(output)["notes"]
+    assert stack["area_stenosis"]["value"] == pytest.approx(75, abs=0.5)
+    assert stack["area_stenosis"]["uncertainty"] > 0
+    assert stack["minimum_area"]["value"] == pytest.approx(np.pi * 1.44, rel=0.01)
+    assert (stack["minimum_frame"], stack["reference_frames"], stack["frames_without_lumen"]) == (3, [0, 1], [2])
+    named = json.loads(run(path, "--reference-frames", "4-5", "--json")[1])["stack"]
+    assert named["area_stenosis"]["value"] == pytest.approx(100 * (1 - 144 / 362), abs=1)  # median of 18^2 and 20^2
+    numbers = tmp_path / "numbers.json"
+    numbers.write_text(output)
+    assert "area stenosis" in {each.name for each in read_measurements(numbers)}  # for the structured report
+    shown = run(path, "--reference-frames", "first")[1]
+    assert "area stenosis" in shown
+    assert "75" in shown
+
+
+def test_without_a_named_reference_there_is_no_area_stenosis_but_the_reason(run, tmp_path):
+    stack, cine = tmp_path / "stack.nrrd", tmp_path / "cine.nrrd"
+    write_image(UltrasoundImage(rings([24, 12]), axes="ZYX", spacing_mm=(0.1, 0.1, 1.0)), stack)
+    write_image(UltrasoundImage(rings([24, 12]), axes="TYX", spacing_mm=(0.1, 0.1, 1.0)), cine)
+    figure = json.loads(run(stack, "--json")[1])["stack"]["area_stenosis"]
+    assert figure["value"] is None
+    assert "name them: first, last, or frames such as 20-24" in figure["reason"]
+    assert json.loads(run(cine, "--json")[1])["stack"] is None  # the same place at two times, unless said otherwise
+    swept = json.loads(run(cine, "--reference-frames", "0", "--json")[1])["stack"]
+    assert swept["area_stenosis"]["value"] == pytest.approx(75, abs=0.5)
+    for arguments, sentence in (
+        (("--reference-frames", "2"), "frames 2 to 2 do not exist; name frames in 0 to 1"),
+        (("--reference-frames", "left"), "must be first, last, or frames"),
+        (("--reference-frames", "0", "--view", "longitudinal"), "Reference frames are for transverse views"),
+    ):
+        status, output, errors = run(stack, *arguments)
+        assert (status, output) == (1, "")
+        assert sentence in " ".join(errors.split())
 
 
 def test_a_longitudinal_vessel_has_its_far_wall_and_stenosis(run, tmp_path):
