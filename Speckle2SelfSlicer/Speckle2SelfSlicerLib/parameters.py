@@ -102,6 +102,18 @@ class DistalEnd(enum.Enum):
         return {"left": _("Left"), "right": _("Right")}[self.value]
 
 
+class NormalSlices(enum.Enum):
+    """Which cross-sections of a stack show the normal distal vessel. Scenes hold the names, so that they must stay."""
+
+    NOT_NAMED = ""
+    FIRST = "first"
+    LAST = "last"
+
+    def label(self) -> str:
+        """Text in the panel."""
+        return {"": _("Not named"), "first": _("First fifth"), "last": _("Last fifth")}[self.value]
+
+
 class CaliperKind(enum.Enum):
     """Between what a line is refined. Scenes hold the names, so that they must stay."""
 
@@ -136,6 +148,7 @@ class Speckle2SelfParameters:
     vesselAllFrames - whether all frames or slices are segmented, measured and compared, or the one in view
     vesselSegmentation, lumenSegment, wallSegment - what is measured; the wall may be "(none)"
     vesselView, distalEnd - how the vessel lies in the image, and on which side the head is
+    normalSlices - which end of a stack of cross-sections area stenosis is compared with
     caliperLine, caliperKind - line to refine, and between what
     otherSegmentation, otherSegment - what the lumen is compared with
     """
@@ -166,6 +179,7 @@ class Speckle2SelfParameters:
     wallSegment: str
     vesselView: VesselView = VesselView.TRANSVERSE
     distalEnd: DistalEnd = DistalEnd.LEFT
+    normalSlices: NormalSlices = NormalSlices.NOT_NAMED
     caliperLine: vtkMRMLMarkupsLineNode
     caliperKind: CaliperKind = CaliperKind.LUMEN
     otherSegmentation: vtkMRMLSegmentationNode

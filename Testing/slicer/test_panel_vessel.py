@@ -45,8 +45,10 @@ def test_lumen_and_wall_are_proposed_by_name_and_the_wall_may_be_left_out(a_pane
     assert parameters.wallSegment == "(none)"
     assert ui.vesselMeasureButton.enabled
     assert ui.distalEndComboBox.isHidden()
+    assert not ui.normalSlicesComboBox.isHidden()
     ui.vesselViewComboBox.currentIndex = 1
     assert not ui.distalEndComboBox.isHidden()
+    assert ui.normalSlicesComboBox.isHidden()
 
 
 def test_measuring_fills_a_table_a_plot_and_the_figures_of_the_slice_in_view(
@@ -56,7 +58,12 @@ def test_measuring_fills_a_table_a_plot_and_the_figures_of_the_slice_in_view(
     assert not ui.vesselExportButton.enabled
     ui.vesselMeasureButton.click()
     assert not ui.vesselMeasureButton.enabled
-    assert wait().startswith("2 of 2 frames of 'Carotid drawn' were measured")
+    said = wait()
+    assert said.startswith("2 of 2 frames of 'Carotid drawn' were measured")
+    assert "Area stenosis" not in said
+    ui.normalSlicesComboBox.currentIndex = 2  # the last, where it is wider
+    ui.vesselMeasureButton.click()
+    assert "Area stenosis: 43" in wait()  # 1 - (12 / 16)^2
     red = a_slicer_app.views.slice_node("Red")
     for offset, diameter in ((0.0, "6.0"), (1.0, "8.0")):
         red.SetSliceOffset(offset)

@@ -179,6 +179,26 @@ def test_a_longitudinal_vessel_has_diameter_and_far_wall(measure, a_scene):
     np.testing.assert_allclose(rows, 18 + 24 + 3 - 0.5, atol=0.1)
 
 
+def test_slices_along_a_vessel_have_an_area_stenosis_if_the_normal_ones_are_named(measure, a_scene):
+    radii_px = (16.0, 16.0, 8.0, 12.0)
+    labels = np.stack([*(ring(radius) for radius in radii_px), np.zeros_like(ring(1.0))])
+    volume, segmentation = add_stack(labels)
+    result = measure(volume, segmentation, reference="first")
+    table = result.summary
+    assert column_of(table, "Figure") == ["Area stenosis", "Minimum area", "Reference area"]
+    areas_mm2 = [np.pi * (radius * STEP_MM) ** 2 for radius in (8.0, 16.0)]
+    assert column_of(table, "Value") == pytest.approx([75.0, *areas_mm2], rel=0.01)
+    assert column_of(table, "Unit") == ["%", "mm2", "mm2"]
+    assert column_of(table, "Frame") == ["", "2", ""]
+    assert all(column_of(table, "\u00b1"))
+    notes = table.GetAttribute("Speckle2Self.Notes")
+    assert "Reference frames: 0." in notes
+    assert "1 frames without lumen" in notes
+    refused = measure(volume, segmentation, reference=(2, 3)).summary
+    assert "one of the reference frames; name others" in column_of(refused, "Remark")[0]
+    assert measure(volume, segmentation, view="longitudinal", reference="first").figures.stenosis is None
+
+
 def test_slices_along_another_axis_are_measured_in_their_own_plane(measure, a_scene):
     labels = np.stack(
         [ring(12.0, shape_yx=(40, 72), centre_yx=(20.3, 36.2))] * 3, axis=1

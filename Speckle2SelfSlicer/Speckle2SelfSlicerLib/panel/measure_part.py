@@ -52,6 +52,8 @@ class MeasurePart:
         self._lumen.show(parameters.vesselSegmentation, parameters.lumenSegment)
         self._wall.show(parameters.vesselSegmentation, parameters.wallSegment)
         ui.distalEndLabel.visible = ui.distalEndComboBox.visible = parameters.vesselView is VesselView.LONGITUDINAL
+        is_stack = parameters.vesselView is VesselView.TRANSVERSE and parameters.vesselAllFrames
+        ui.normalSlicesLabel.visible = ui.normalSlicesComboBox.visible = is_stack
         obstacle = self._obstacle()
         ui.vesselMeasureButton.enabled = not obstacle and not self._section.is_busy
         ui.vesselMeasureButton.toolTip = obstacle or _(
@@ -96,6 +98,7 @@ class MeasurePart:
             self._panel.request().axis,
             self._section.shown,
             parameters.distalEnd.value,
+            parameters.normalSlices.value or None,
         )
 
     def _obstacle(self) -> str:
@@ -160,6 +163,9 @@ def describe(result: MeasureResult) -> str:
             for name, measure in figures.curve.measures().items()
             if measure.value is not None
         ]
+    if figures.stenosis is not None:
+        sentences += [f"{title_of('area_stenosis')}: {figures.stenosis.percent}."]
+        sentences += [f"{note}." for note in figures.stenosis.notes]
     if figures.frames.spacing_mm is None:
         sentences.append(_("Not calibrated: lengths are in pixels."))
     if doubtful := sum(bool(remark) for remark in figures.remarks):

@@ -66,10 +66,13 @@ def figures_table(figures: VesselFigures) -> vtkMRMLTableNode:
 
 
 def summary_table(figures: VesselFigures) -> vtkMRMLTableNode:
-    """Write what changes over a cine into a table: systole, diastole, distension."""
-    curve, shown = figures.curve, figures.frames.shown_numbers
+    """Write into a table what changes over time (systole, diastole, distension), and the area stenosis of a stack."""
+    curve, stenosis, shown = figures.curve, figures.stenosis, figures.frames.shown_numbers
     frames = {"systolic_diameter": curve.systolic_frame, "diastolic_diameter": curve.diastolic_frame}
-    rows = list(curve.measures().items())
+    rows = list(curve.measures().items()) if figures.frames.cine is not None else []
+    if stenosis is not None:
+        frames["minimum_area"] = stenosis.minimum_frame
+        rows += stenosis.measures().items()
     at = [frames.get(name) for name, _measure in rows]
     columns = (
         Column("Figure", [title_of(name) for name, _measure in rows]),
@@ -83,6 +86,12 @@ def summary_table(figures: VesselFigures) -> vtkMRMLTableNode:
     name = f"{segmentation.GetName()} (Speckle2Self vessel over time)"
     table = table_for(segmentation, name, own_node(segmentation, "vtkMRMLTableNode", "vessel over time"))
     claim(table, segmentation, "vessel over time")
+    notes = [_("Research use only.")]
+    if stenosis is not None:
+        counted = ", ".join(str(shown[each]) for each in stenosis.reference_frames)
+        notes += [_("Reference frames: {frames}.").format(frames=counted)] if counted else []
+        notes += [f"{note}." for note in stenosis.notes]
+    table.SetAttribute(NOTES_ATTRIBUTE, " ".join(notes))
     fill_table(table, columns)
     return table
 

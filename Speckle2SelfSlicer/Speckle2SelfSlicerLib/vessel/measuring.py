@@ -6,7 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from Speckle2SelfLogic.errors import SettingsError
-from Speckle2SelfLogic.geometry import DiameterCurve, FrameMeasurement, Scale, View, diameter_curve, measure_frame
+from Speckle2SelfLogic.geometry import (
+    AreaStenosis,
+    DiameterCurve,
+    FrameMeasurement,
+    Reference,
+    Scale,
+    TransverseMeasurement,
+    View,
+    area_stenosis,
+    diameter_curve,
+    measure_frame,
+)
 from Speckle2SelfSlicerLib.texts import tr as _
 from Speckle2SelfSlicerLib.vessel.drawing import Drawing, draw_figures
 from Speckle2SelfSlicerLib.vessel.first_contour import contour_remarks
@@ -38,6 +49,8 @@ class MeasureRequest:
     """The slice in view, for volumes."""
     distal_end: str = "left"
     """Longitudinal views: the side of the image towards the head."""
+    reference: Reference | None = None
+    """Transverse views, frames along the vessel: which of them show the normal distal vessel; see `area_stenosis`."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,8 @@ class VesselFigures:
     curve: DiameterCurve
     remarks: tuple[str, ...]
     """For each frame why a first contour there should not be trusted, or nothing."""
+    stenosis: AreaStenosis | None = None
+    """Narrowing over cross-sections, if their reference was named."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +126,18 @@ def _steps(
         diameter_curve, [each.diameter for each in measured], Scale.of(spacing_mm), times_s
     )
     remarks = contour_remarks(request.segmentation, frames)
-    figures = VesselFigures(request, frames, tuple(measured), curve, remarks)
+    narrowing = _stenosis(measured, request)
+    figures = VesselFigures(request, frames, tuple(measured), curve, remarks, narrowing)
     drawing = yield from draw_figures(figures)
     table = figures_table(figures)
-    summary = summary_table(figures) if frames.cine is not None and len(frames) > 1 else None
+    has_summary = (frames.cine is not None and len(frames) > 1) or narrowing is not None
+    summary = summary_table(figures) if has_summary else None
     chart = diameter_plot(figures, table) if len(frames) > 1 else None
     return MeasureResult(figures, table, summary, chart, drawing, note)
+
+
+def _stenosis(measured: list[FrameMeasurement], request: MeasureRequest) -> AreaStenosis | None:
+    across = [each for each in measured if isinstance(each, TransverseMeasurement)]
+    if request.reference is None or not request.all_frames or not across:
+        return None
+    return area_stenosis(across, request.reference)
