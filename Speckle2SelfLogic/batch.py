@@ -53,12 +53,12 @@ class FileResult:
         return json.dumps(self.as_dict())
 
 
-def plan(source: Path, target: Path, *, overwrite: bool = False) -> list[FileResult]:
+def plan(source: Path, target: Path, *, overwrite: bool = False, is_raw: bool = False) -> list[FileResult]:
     """Pair every input with its output, and check before any work that outputs can be written.
 
     A folder as ``source`` gives a folder as ``target`` (made if needed) with the same names below it; hidden files and
-    files that are no images (also DICOM reports and directories) are left out. DICOM files without an ending get
-    ``.dcm``, ``.nhdr`` becomes ``.nrrd``.
+    files that are no images (also DICOM reports and directories) are left out; if the input is raw data, so is every
+    file that cannot be that. DICOM files without an ending get ``.dcm``, ``.nhdr`` and ``.raw`` become ``.nrrd``.
 
     Raises
     ------
@@ -73,14 +73,14 @@ def plan(source: Path, target: Path, *, overwrite: bool = False) -> list[FileRes
         is_folder = source.is_dir()
     with one_sentence(target, "cannot be written"):
         if is_folder:
-            pairs = _plan_folder(source, target)
+            pairs = _plan_folder(source, target, is_raw=is_raw)
         else:
             pairs = [FileResult(source, target / source.name if target.is_dir() else target)]
             check_writable(None, pairs[0].target)
     for pair in pairs:
         check_free(pair.target, (pair.source,), overwrite=overwrite)
     if is_folder:
-        make_folder(target)
+        make_folder(target if len(pairs) > 1 else pairs[0].target.parent)
     return pairs
 
 
@@ -192,7 +192,7 @@ def simulation_paths(folder: Path, suffix: str, *, overwrite: bool = False) -> d
     return paths
 
 
-def _plan_folder(source: Path, target: Path) -> list[FileResult]:
+def _plan_folder(source: Path, target: Path, *, is_raw: bool) -> list[FileResult]:
     if target.exists() and not target.is_dir():
         message = f"The output '{target}' is a file, but a folder of images needs a folder as output."
         raise ImageFileError(message)
@@ -200,11 +200,13 @@ def _plan_folder(source: Path, target: Path) -> list[FileResult]:
         message = f"Input and output are the same folder '{source}'; choose another output."
         raise ImageFileError(message)
     pairs = [
-        FileResult(path, target / writable_name(path.relative_to(source))) for path in images_below(source, target)
+        FileResult(path, target / writable_name(path.relative_to(source)))
+        for path in images_below(source, target, is_raw=is_raw)
     ]
     if not pairs:
-        message = f"The folder '{source}' has no image files that can be read."
-        raise ImageFileError(message)
+        kind = "files of raw data" if is_raw else "image files"
+        left_out = "" if is_raw else raw_left_out(source, target)
+        raise ImageFileError(left_out or f"The folder '{source}' has no {kind} that can be read.")
     seen: dict[Path, Path] = {}
     for pair in pairs:
         if pair.target in seen:
@@ -214,12 +216,35 @@ def _plan_folder(source: Path, target: Path) -> list[FileResult]:
     return pairs
 
 
-def images_below(folder: Path, target: Path) -> Iterator[Path]:
-    """Find the image files below a folder, in order; hidden files, and a folder of outputs in it, are left out."""
+def images_below(folder: Path, target: Path, *, is_raw: bool = False) -> Iterator[Path]:
+    """Find the files of images, or of raw data, below a folder, in order.
+
+    Hidden files, and a folder of outputs in it, are left out.
+    """
+    from Speckle2SelfLogic.raw.files import is_raw_file
+
+    is_wanted = is_raw_file if is_raw else _may_be_image
+    return (path for path in _seen(sorted(folder.rglob("*")), folder, target) if is_wanted(path))
+
+
+def raw_left_out(folder: Path, target: Path) -> str:
+    """Return a sentence on raw data of a scanner below a folder, which nobody has said to be that; empty if none."""
+    from Speckle2SelfLogic.raw.files import is_raw_file
+
+    found = [path for path in _seen(sorted(folder.rglob("*.[rR][aA][wW]")), folder, target) if is_raw_file(path)]
+    if not found:
+        return ""
+    return (
+        f"{len(found)} files of raw data in '{folder}', such as '{found[0].name}', are left out; "
+        "say what they hold with --domain log-envelope, iq or rf."
+    )
+
+
+def _seen(paths: list[Path], folder: Path, target: Path) -> Iterator[Path]:
     ours = target.resolve()
-    for path in sorted(folder.rglob("*")):
+    for path in paths:
         is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not is_hidden and path.is_file() and ours not in path.resolve().parents and _may_be_image(path):
+        if not is_hidden and path.is_file() and ours not in path.resolve().parents:
             yield path
 
 
@@ -236,7 +261,7 @@ def writable_name(name: Path) -> Path:
     suffix = image_suffix(name)
     if suffix in WRITABLE_SUFFIXES:
         return name
-    return name.with_suffix(".nrrd") if suffix == ".nhdr" else name.with_name(f"{name.name}.dcm")
+    return name.with_suffix(".nrrd") if suffix in (".nhdr", ".raw") else name.with_name(f"{name.name}.dcm")
 
 
 def write_with_notes(image: UltrasoundImage, path: Path, *, is_repeatable: bool = False) -> list[str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from Speckle2SelfLogic import RESEARCH_USE
+from Speckle2SelfLogic import input_options as inputs
 from Speckle2SelfLogic.errors import CancelledError, SettingsError
 
 if TYPE_CHECKING:
@@ -37,6 +38,13 @@ def batch(
     runtime: Annotated[Literal["torch", "onnx", "openvino"], typer.Option(help="What runs a network.")] = "torch",
     slice_axis: Annotated[str, typer.Option(help="Volumes: slices along auto, z, y or x.")] = "auto",
     strength: Annotated[float, typer.Option(help="0 (input unchanged) to 1.")] = 1.0,
+    domain: inputs.Domain = "bmode",
+    dynamic_range_db: inputs.DynamicRange = None,
+    sampling_mhz: inputs.SamplingMhz = None,
+    geometry: inputs.Geometry = "",
+    gain_db: inputs.Gain = 0.0,
+    tgc: inputs.TimeGain = "",
+    write: inputs.Write = "bmode",
     manifest: Annotated[
         Path | None, typer.Option(help="SQLite file that remembers what is done; default: in DEST.")
     ] = None,
@@ -48,13 +56,26 @@ def batch(
     """Despeckle an archive. Given again, the same command does only what is missing or changed."""
     from Speckle2SelfLogic.archive.job import Method
     from Speckle2SelfLogic.archive.run import Archive, run_archive
+    from Speckle2SelfLogic.batch import raw_left_out
     from Speckle2SelfLogic.denoiser import DenoiseSettings
 
     if workers < 0 or retries < 0 or gpus_per_worker < 0:
         message = f"Workers, retries and GPUs must be 0 or more, but are {workers}, {retries} and {gpus_per_worker}."
         raise SettingsError(message)
     method = Method(model, device, runtime, DenoiseSettings(strength=strength, slice_axis=slice_axis))
-    archive = Archive(source, destination, method, manifest, retries, overwrite)
+    raw = inputs.raw_options(
+        source,
+        domain=domain,
+        dynamic_range_db=dynamic_range_db,
+        sampling_mhz=sampling_mhz,
+        geometry=geometry,
+        gain_db=gain_db,
+        tgc=tgc,
+        write=write,
+    )
+    archive = Archive(source, destination, method, manifest, retries, overwrite, raw)
+    if raw is None and Path(source).is_dir() and (left_out := raw_left_out(Path(source), Path(destination))):
+        _say(left_out, "[yellow]note:[/yellow] ")
     gpus = gpus_per_worker if device.startswith(("cuda", "auto")) else 0.0
     start = _starter(archive, workers or _processors(), engine, address, gpus)
     counts: Counter[str] = Counter()

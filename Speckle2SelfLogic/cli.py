@@ -72,7 +72,7 @@ def denoise(
     as_json: AsJson = False,
 ) -> None:
     """Despeckle a file or every image in a folder. Geometry, size and pixel type stay as they are."""
-    from Speckle2SelfLogic.batch import despeckle_all, plan
+    from Speckle2SelfLogic.batch import despeckle_all, plan, raw_left_out
     from Speckle2SelfLogic.denoiser import Denoiser, DenoiseSettings
     from Speckle2SelfLogic.methods import load_method
 
@@ -91,7 +91,10 @@ def denoise(
     _check_threads(threads)
     method = load_method(model, device, runtime=runtime, precision=precision, threads=threads)
     denoiser = Denoiser(method, settings)
-    pairs = plan(source, target, overwrite=overwrite)
+    is_raw = domain != "bmode"
+    pairs = plan(source, target, overwrite=overwrite, is_raw=is_raw)
+    if source.is_dir() and not is_raw:
+        _show_notes([note for note in [raw_left_out(source, target)] if note])
     done, failed = 0, 0
     with _frame_progress(len(pairs)) as progress:
         for result in despeckle_all(pairs, denoiser, progress, despeckle=despeckle):

@@ -67,15 +67,47 @@ def despeckle_function(
     """
     from Speckle2SelfLogic.batch import despeckle_file
 
-    if domain != "bmode":
-        from Speckle2SelfLogic.raw.run import despeckle_raw_file
+    options = raw_options(
+        str(source),
+        domain=domain,
+        dynamic_range_db=dynamic_range_db,
+        sampling_mhz=sampling_mhz,
+        geometry=geometry,
+        gain_db=gain_db,
+        tgc=tgc,
+        write=write,
+    )
+    if options is None:
+        return functools.partial(despeckle_file, read=_region_reader(region)) if region else despeckle_file
+    if region:
+        message = "A region of a DICOM screen is B-mode; leave --region or --domain out."
+        raise SettingsError(message)
+    from Speckle2SelfLogic.raw.run import despeckle_raw_file
 
-        if region:
-            message = "A region of a DICOM screen is B-mode; leave --region or --domain out."
-            raise SettingsError(message)
-        options = _raw_options(domain, dynamic_range_db, sampling_mhz, geometry, gain_db, tgc, write)
-        return functools.partial(despeckle_raw_file, options=options)
-    if source.suffix.lower() == ".raw":
+    return functools.partial(despeckle_raw_file, options=options)
+
+
+def raw_options(
+    source: str,
+    *,
+    domain: str,
+    dynamic_range_db: float | None,
+    sampling_mhz: float | None,
+    geometry: str,
+    gain_db: float,
+    tgc: str,
+    write: str,
+) -> RawOptions | None:
+    """Return how raw data are read; None for B-mode.
+
+    Raises
+    ------
+    SettingsError
+        If options contradict each other or the name of the source, or one has a value that it cannot have.
+    """
+    if domain != "bmode":
+        return _raw_options(domain, dynamic_range_db, sampling_mhz, geometry, gain_db, tgc, write)
+    if source.lower().endswith(".raw"):
         message = f"'{source}' is raw data; say what it holds with --domain envelope, log-envelope, iq or rf."
         raise SettingsError(message)
     given = {"--dynamic-range": dynamic_range_db, "--sampling-mhz": sampling_mhz, "--geometry": geometry}
@@ -83,7 +115,7 @@ def despeckle_function(
     if unfit := [name for name, value in given.items() if value]:
         message = f"B-mode input takes no {unfit[0]}; say what raw data hold with --domain, or leave it out."
         raise SettingsError(message)
-    return functools.partial(despeckle_file, read=_region_reader(region)) if region else despeckle_file
+    return None
 
 
 def _region_reader(region: str) -> Callable[[Path], UltrasoundImage]:

@@ -13,7 +13,7 @@ from Speckle2SelfLogic.archive.store import Store
 from Speckle2SelfLogic.errors import ImageFileError, Speckle2SelfError
 from Speckle2SelfLogic.io import image_suffix
 
-_DETACHED = (".mhd", ".nhdr")
+_DETACHED = (".mhd", ".nhdr", ".raw")
 
 
 def in_order(header: str, names: Iterable[str]) -> list[str]:
@@ -23,15 +23,21 @@ def in_order(header: str, names: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class InputFile:
-    """An input in a store. Checksum and signature cover the data file of a header too."""
+    """An input in a store. Checksum and signature cover the data file of a header too, and the header of raw data."""
 
     store: Store
     name: str
 
     def names(self) -> list[str]:
-        """Return the name, and that of the data file beside it if it is a header that names one that is there."""
+        """Return the name, and that of the data file beside it if it is a header that names one that is there.
+
+        A ``.raw`` file is named first too, with the ``.yml`` beside it.
+        """
         if image_suffix(self.name) not in _DETACHED:
             return [self.name]
+        if image_suffix(self.name) == ".raw":
+            described = PurePosixPath(self.name).with_suffix(".yml").as_posix()
+            return [self.name, described] if self.store.signature(described) else [self.name]
         with tempfile.TemporaryDirectory(prefix="speckle2self-") as folder:
             header = self.store.path(self.name) if self.store.is_local else self.store.fetch(self.name, Path(folder))
             beside = (PurePosixPath(self.name).parent / name for name in _data_file_of(header))

@@ -9,10 +9,11 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 from Speckle2SelfLogic.archive.store import Store, is_below
-from Speckle2SelfLogic.batch import images_below, writable_name
+from Speckle2SelfLogic.batch import images_below, raw_left_out, writable_name
 from Speckle2SelfLogic.errors import ImageFileError
 from Speckle2SelfLogic.io import READABLE_SUFFIXES, image_suffix
 from Speckle2SelfLogic.plain_errors import is_text, one_sentence, printable
+from Speckle2SelfLogic.raw.files import RAW_SUFFIXES
 
 _DICOM_DIRECTORY = "DICOMDIR"
 _MARKER = slice(128, 132)
@@ -28,8 +29,8 @@ class Item:
     """Why it cannot be done, as a sentence; empty if it can be tried."""
 
 
-def find_items(source: str, destination: Store) -> tuple[Store, list[Item]]:
-    """Find every image of a source.
+def find_items(source: str, destination: Store, *, is_raw: bool = False) -> tuple[Store, list[Item]]:
+    """Find every image of a source, or every file of raw data.
 
     Parameters
     ----------
@@ -37,6 +38,8 @@ def find_items(source: str, destination: Store) -> tuple[Store, list[Item]]:
         A folder, a file, a pattern such as ``archive/**/*.dcm``, or the URL of one in an object store.
     destination
         Where outputs go; if that is inside the source, what is there is left out.
+    is_raw
+        Whether raw data are looked for.
 
     Returns
     -------
@@ -50,49 +53,56 @@ def find_items(source: str, destination: Store) -> tuple[Store, list[Item]]:
         If there is nothing to read, the source cannot be reached, or source and destination are the same.
     """
     with one_sentence(source, "cannot be reached"):
-        folder, names = _local(source, destination) if "://" not in source else _remote(source, destination)
+        find = _local if "://" not in source else _remote
+        folder, names = find(source, destination, is_raw=is_raw)
     if folder.root == destination.root:
         message = f"Input and output are the same folder '{source}'; choose another output."
         raise ImageFileError(message)
     items = _with_outputs(name for name in names if PurePosixPath(name).name != _DICOM_DIRECTORY)
     if not items:
-        message = f"'{source}' has no image files that can be read."
+        left_out = (
+            raw_left_out(Path(folder.root), Path(folder.root, "nowhere")) if folder.is_local and not is_raw else ""
+        )
+        message = left_out or f"'{source}' has no {'files of raw data' if is_raw else 'image files'} that can be read."
         raise ImageFileError(message)
     return folder, items
 
 
-def _local(source: str, destination: Store) -> tuple[Store, list[str]]:
+def _local(source: str, destination: Store, *, is_raw: bool) -> tuple[Store, list[str]]:
     place = Path(source)
     outputs = Path(destination.root) if destination.is_local else place / "nowhere"
     if place.is_dir():
-        folder, found = place, list(images_below(place, outputs))
+        folder, found = place, list(images_below(place, outputs, is_raw=is_raw))
     elif place.exists():
         folder, found = place.parent, [place]
     elif glob.has_magic(source):
         folder = _before_pattern(place)
-        found = [path for path in images_below(folder, outputs) if _matches(path.as_posix(), place.as_posix())]
+        below = images_below(folder, outputs, is_raw=is_raw)
+        found = [path for path in below if _matches(path.as_posix(), place.as_posix())]
     else:
         message = f"There is no file or folder '{source}'."
         raise ImageFileError(message)
     return Store.at(str(folder)), [path.relative_to(folder).as_posix() for path in found]
 
 
-def _remote(source: str, destination: Store) -> tuple[Store, list[str]]:
+def _remote(source: str, destination: Store, *, is_raw: bool) -> tuple[Store, list[str]]:
     store = Store.at(source)
     if store.is_local:
-        return _local(store.root, destination)
+        return _local(store.root, destination, is_raw=is_raw)
     protocol, _, path = store.root.partition("://")
     pattern = ""
     if glob.has_magic(path) and "::" not in path:
         pattern, path = path, _before_pattern(PurePosixPath(path)).as_posix()
         store = Store(f"{protocol}://{path}")
     ours = f"{destination.root.rstrip('/')}/"
-    names = [name for name in store.names_below() if not f"{store.root.rstrip('/')}/{name}".startswith(ours)]
+    everything = store.names_below()
+    names = [name for name in everything if not f"{store.root.rstrip('/')}/{name}".startswith(ours)]
     if names == [""]:  # one file
         return Store(store.root.rpartition("/")[0]), [PurePosixPath(path).name]
     if pattern:
         names = [name for name in names if _matches(f"{path.rstrip('/')}/{name}", pattern)]
-    return store, [name for name in names if _is_image(store, name)]
+    known = set(everything)
+    return store, [name for name in names if (_is_raw(name, known) if is_raw else _is_image(store, name))]
 
 
 def _before_pattern(path: Path | PurePosixPath) -> Path:
@@ -115,8 +125,19 @@ def _match_parts(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
     return bool(parts) and fnmatch(parts[0], pattern[0]) and _match_parts(parts[1:], pattern[1:])
 
 
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") and part != ".." for part in PurePosixPath(name).parts)
+
+
+def _is_raw(name: str, names: set[str]) -> bool:
+    """Whether a file looks like raw data, as `raw.files.is_raw_file` says of a file of this computer."""
+    suffix = image_suffix(name)
+    is_described = PurePosixPath(name).with_suffix(".yml").as_posix() in names
+    return suffix in RAW_SUFFIXES and not _is_hidden(name) and (suffix != ".raw" or is_described)
+
+
 def _is_image(store: Store, name: str) -> bool:
-    if any(part.startswith(".") and part != ".." for part in PurePosixPath(name).parts):
+    if _is_hidden(name):
         return False
     if image_suffix(name) in READABLE_SUFFIXES:
         return True

@@ -16,6 +16,7 @@ from Speckle2SelfLogic.denoiser import Denoiser, DenoiseSettings
 from Speckle2SelfLogic.errors import ImageFileError, Speckle2SelfError
 from Speckle2SelfLogic.methods import load_method
 from Speckle2SelfLogic.plain_errors import one_sentence, printable
+from Speckle2SelfLogic.raw.run import RawOptions, despeckle_raw_file
 
 _PASSING = (
     *(errno.EIO, errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.ETIMEDOUT, errno.ECONNRESET, errno.ECONNREFUSED),
@@ -54,6 +55,8 @@ class Job:
         Folder below the destination that the worker makes and fills; nobody else uses it.
     attempt
         0 at the first time.
+    raw
+        How raw data are read and written; None for images.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Job:
     destination: Store
     draft: str
     attempt: int = 0
+    raw: RawOptions | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,10 @@ def _done(job: Job, denoiser: Denoiser, started: float) -> Outcome:
         job.destination.remove_folder(job.draft)  # of an earlier attempt
         folder.mkdir(parents=True)
         pair = FileResult(local, folder / PurePosixPath(job.output).name)
-        despeckle_file(pair, denoiser, is_repeatable=True)
+        if job.raw is None:
+            despeckle_file(pair, denoiser, is_repeatable=True)
+        else:
+            despeckle_raw_file(pair, denoiser, options=job.raw)
         if given.signature() != signature:
             message = f"'{job.name}' changed while it was despeckled; run again when it is complete."
             raise ImageFileError(message)

@@ -27,6 +27,7 @@ from Speckle2SelfLogic.archive.store import Store
 from Speckle2SelfLogic.archive.workers import Workers, do_jobs
 from Speckle2SelfLogic.errors import Speckle2SelfError
 from Speckle2SelfLogic.methods import identify_method
+from Speckle2SelfLogic.raw.run import RawOptions
 
 MANIFEST_NAME = "speckle2self-batch.sqlite"
 """Name of the manifest in the folder of outputs, unless another is chosen."""
@@ -67,6 +68,8 @@ class Archive:
         Further attempts for an item whose worker was lost, or whose store did not answer.
     overwrite
         Whether outputs that the manifest does not know may be replaced.
+    raw
+        How raw data are read and written; None for images.
     """
 
     source: str
@@ -75,6 +78,7 @@ class Archive:
     manifest: Path | None = None
     retries: int = 2
     overwrite: bool = False
+    raw: RawOptions | None = None
 
     @property
     def manifest_path(self) -> Path:
@@ -111,7 +115,7 @@ def run_archive(
         If the method cannot be loaded.
     """
     destination = Store.at(archive.destination)
-    source, items = find_items(archive.source, destination)
+    source, items = find_items(archive.source, destination, is_raw=archive.raw is not None)
     model, model_sha256 = identify_method(archive.method.model)
     with open_manifest(archive.manifest_path) as manifest:
         wanted = Row(
@@ -119,9 +123,7 @@ def run_archive(
             output="",
             model=model,
             model_sha256=model_sha256,
-            parameters=json.dumps(
-                {**asdict(archive.method.settings), "device": archive.method.device, "runtime": archive.method.runtime}
-            ),
+            parameters=_parameters(archive),
             version=__version__,
             source=_mark(source),
             run=secrets.token_hex(8),
@@ -132,6 +134,15 @@ def run_archive(
         yield from plan.settled
         if plan.to_do:
             yield from _work_off(archive, plan, manifest, start_workers)
+
+
+def _parameters(archive: Archive) -> str:
+    """Return as JSON what an output depends on beside input and model; raw data add how they are read and written."""
+    method = archive.method
+    parameters = {**asdict(method.settings), "device": method.device, "runtime": method.runtime}
+    if archive.raw is not None:
+        parameters["raw"] = {**asdict(archive.raw), "domain": archive.raw.domain.value}
+    return json.dumps(parameters)
 
 
 def _mark(store: Store) -> str:
@@ -229,7 +240,7 @@ def _work_off(
                 return
             row = taken.pop(0)
             draft = OutputFile(plan.destination, row.output, row.run).draft
-            yield Job(row.name, row.output, plan.source, plan.destination, draft)
+            yield Job(row.name, row.output, plan.source, plan.destination, draft, raw=archive.raw)
 
     workers = start_workers(len(rows))
     try:

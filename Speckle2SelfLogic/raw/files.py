@@ -28,6 +28,12 @@ _LINE_TYPES = {  # the image types of PlusToolkit whose rows are beams, and what
 _TYPE_KEY, _ORIENTATION_KEY = "UltrasoundImageType", "UltrasoundImageOrientation"
 
 
+def is_raw_file(path: Path) -> bool:
+    """Whether a file looks like raw data by its ending; a ``.raw`` also needs its ``.yml``, else it is of a header."""
+    suffix = path.suffix.lower()
+    return suffix in RAW_SUFFIXES and (suffix != ".raw" or path.with_suffix(".yml").is_file())
+
+
 def read_raw(path: Path, domain: Domain, sampling_mhz: float | None = None) -> BeamRecording:
     """Read raw data.
 
