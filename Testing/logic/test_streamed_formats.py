@@ -250,7 +250,7 @@ def test_memory_for_a_cine_is_the_same_at_four_times_its_length(tmp_path):
     )
     assert result.returncode == 0, result.stderr
     growth = dict(line.split() for line in result.stdout.splitlines())
-    assert float(growth.pop("whole:.nrrd")) > 12, "a cine that is held whole must be seen in this measurement"
+    assert float(growth.pop("whole:.nrrd")) > 8, "a cine that is held whole must be seen in this measurement"
     assert {name.partition(":")[2] for name in growth} == set(STREAMED_SUFFIXES)
     too_much = {name: mb for name, mb in growth.items() if float(mb) > 4}
     assert not too_much, "MB more for 120 more frames, which take 15.7 MB"
