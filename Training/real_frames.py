@@ -40,17 +40,18 @@ def load_frames(folder: str | Path | None, sets: Sequence[Mapping[str, Any]]) ->
         Where the glob patterns start.
     sets
         One mapping for each origin: ``set`` (a name of `Training.datasets.real.REAL_SETS`, of which the training
-        subjects are taken) or ``pattern``, and ``share`` (how often it is drawn, relative to the others; 1 if none).
+        subjects are taken), ``pattern``, or ``files`` (a list of paths), and ``share`` (how often it is drawn, relative
+        to the others; 1 if none).
 
     Raises
     ------
     SettingsError
-        If a set of the recipe has no file in the folder.
+        If a set of the recipe has no file in the folder, or a listed file is missing.
     """
     frames: list[UInt8] = []
     chances: list[float] = []
     for entry in sets:
-        name = str(entry.get("set", entry.get("pattern")))
+        name = str(entry.get("set", entry.get("pattern", entry.get("files"))))
         paths = _paths(folder, entry) if folder else []
         if not paths:
             message = f"The recipe names real frames '{name}', but '{folder}' has none: give a data folder."
@@ -63,6 +64,12 @@ def load_frames(folder: str | Path | None, sets: Sequence[Mapping[str, Any]]) ->
 def _paths(folder: str | Path, entry: Mapping[str, Any]) -> list[Path]:
     if "set" in entry:
         return [frame.path for frame in split_frames(folder, str(entry["set"]))["train"]]
+    if "files" in entry:
+        paths = [Path(folder) / str(name) for name in entry["files"]]
+        if missing := [path for path in paths if not path.is_file()]:
+            message = f"The recipe names the real frame '{missing[0]}', which is not there."
+            raise SettingsError(message)
+        return paths
     return sorted(Path(folder).glob(str(entry["pattern"])))
 
 

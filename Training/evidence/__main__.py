@@ -21,6 +21,7 @@ def measure(
     folder: Annotated[list[str] | None, typer.Option(help="NAME=PATH for each folder that the plan names.")] = None,
     lpips: Annotated[bool, typer.Option(help="Measure LPIPS, which needs stlpips-pytorch.")] = True,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
+    keep_plan: Annotated[bool, typer.Option(help="Leave the folder's own plan, for runs of Training.studies.")] = False,
 ) -> None:
     """Run every method of a plan on every frame and store the figures."""
     import torch
@@ -37,7 +38,8 @@ def measure(
         None if metric is None else lambda reference, estimate: perceptual_distance(metric, reference, estimate)
     )
     console = Console()
-    made = Measuring(chosen, out, meter, lambda line: console.print(line, highlight=False, soft_wrap=True)).run()
+    tell = lambda line: console.print(line, highlight=False, soft_wrap=True)  # noqa: E731
+    made = Measuring(chosen, out, meter, tell, keeps_plan=keep_plan).run()
     console.print(f"{made} frames measured, everything else was there.")
 
 

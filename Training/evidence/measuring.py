@@ -54,6 +54,9 @@ class Measuring:
         Folder of stored rows and outputs.
     tell
         Called with a line for each method and data set that had anything to measure.
+    keeps_plan
+        Leave the plan that the folder has: its methods stay in the tables of the results, and those measured now are
+        for tables of their own, such as those of ablations.
     """
 
     plan: Plan
@@ -61,12 +64,14 @@ class Measuring:
     meter: Meter
     tell: Tell = lambda _: None
     loaded: dict[str, FrameDespeckler] = field(default_factory=dict)
+    keeps_plan: bool = False
 
     def run(self) -> int:
         """Measure what is missing; return the number of rows that were made. Raises what loading a method raises."""
         for entry in self.plan.methods:  # all of them before the first frame: a typing error must not cost a night
             self.loaded[entry.name] = entry.load()
-        write_whole(self.out / PLAN, json.dumps(self._described(), indent=1) + "\n")
+        if not (self.keeps_plan and (self.out / PLAN).is_file()):
+            write_whole(self.out / PLAN, json.dumps(self._described(), indent=1) + "\n")
         return sum(self._data_set(data) for data in self.plan.data)
 
     def _described(self) -> dict[str, Any]:

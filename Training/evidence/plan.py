@@ -33,6 +33,8 @@ class DataSet:
     """Glob pattern below the folder. Simulated sets: ``SET/SPLIT/*.png``."""
     real_set: str = ""
     """Instead of a pattern: a set of `Training.datasets.real`, of which only the subjects of the split are taken."""
+    files: tuple[str, ...] = ()
+    """Instead of a pattern: paths below the folder."""
     split: str = "test"
     every: int = 1
     """Take every n-th file only."""
@@ -67,6 +69,8 @@ class DataSet:
                 yield replace(item, name=f"{folder} {item.name}") if lies_in_several else item
 
     def _paths(self) -> list[Path]:
+        if self.files:
+            return [self.folder / name for name in self.files]
         if not self.real_set:
             return image_files(self.folder, self.pattern)
         found = [frame.path for frame in split_frames(self.folder, self.real_set)[self.split]]
@@ -129,6 +133,7 @@ def _data_set(entry: Mapping[str, Any], folders: Mapping[str, Path]) -> DataSet:
         raise SettingsError(message)
     _known(values, {field.name for field in fields(DataSet)}, f"data set {values.get('name')!r}")
     values["folder"] = _folder(str(values.get("folder", kind)), folders)
+    values["files"] = tuple(values.get("files", ()))
     if kind == "simulated":
         values.setdefault("pattern", f"{values['name']}/{values.get('split', 'test')}/*_speckled.png")
     if values.get("real_set"):

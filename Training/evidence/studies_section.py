@@ -5,13 +5,14 @@ Both read a JSON file that says which method of the measurements belongs to whic
     {"command": "...", "runs": [{"device": "GE Logiq E9", "set": "Muscle", "frames": 4, "method": "GE, 4 frames"}]}
     {"command": "...", "baseline": "ours", "runs": [{"question": "L1 or L2", "overlay": "l2.yaml", "method": "L2"}]}
 
-A run may bring ``figures`` of its own instead of a method that was measured.
+A run may bring ``figures`` of its own instead of a method that was measured, with ``n``, the number of frames that they
+are the mean of; and a device may have several curves, told apart by ``recipe``. `Training.studies` writes both files.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,14 @@ import numpy as np
 
 from Speckle2SelfLogic.errors import SettingsError
 from Training.evidence.charts import curves_chart
+from Training.evidence.rows import Row
 from Training.evidence.statistics import paired_test
 from Training.evidence.stored import Evidence
 from Training.evidence.tables import DASH, markdown, spelled, title_of
 
 CURVES = ("ssim_after_scale", "homogeneity", "flat_snr", "local_brightness_bias", "residual_structure")
 ABLATIONS = ("ssim_after_scale", "psnr_after_scale_db", "lpips_after_scale", "homogeneity", "edge_rise_px")
+OPTIONAL = {"recipe": "Method", "n": "n"}
 
 
 def read_runs(path: Path) -> Mapping[str, Any]:
@@ -64,17 +67,21 @@ def curves_section(evidence: Evidence, runs: Mapping[str, Any] | None, figures: 
         return f"{heading}\nNot measured yet.\n"
     curves: dict[str, dict[str, dict[int, list[float]]]] = {}
     rows = []
+    optional = {key: title for key, title in OPTIONAL.items() if any(key in run for run in runs["runs"])}
     for run in runs["runs"]:
         values = _figures(evidence, run, [str(run.get("set", ""))])
-        rows.append([str(run["device"]), str(run["frames"]), *(spelled(f, values.get(f)) for f in CURVES)])
+        named = [str(run["device"]), *(str(run.get(key, DASH)) for key in optional), str(run["frames"])]
+        rows.append([*named, *(spelled(f, values.get(f)) for f in CURVES)])
+        curve = ", ".join(str(run[key]) for key in ("device", "recipe") if key in run)
         for figure in CURVES:
             if values.get(figure) is not None:
-                of_device = curves.setdefault(figure, {}).setdefault(str(run["device"]), {})
+                of_device = curves.setdefault(figure, {}).setdefault(curve, {})
                 of_device.setdefault(int(run["frames"]), []).append(float(values[figure]))  # type: ignore[arg-type]
     used = [n for n, figure in enumerate(CURVES) if figure in curves]
-    rows = [[*row[:2], *(row[2 + n] for n in used)] for row in rows]
+    first = 2 + len(optional)
+    rows = [[*row[:first], *(row[first + n] for n in used)] for row in rows]
     text = f"{heading}\n{_command(runs)}{runs.get('note', '')}\n\n"
-    text += markdown(["Device left out", "Frames", *(title_of(CURVES[n]) for n in used)], rows)
+    text += markdown(["Device left out", *optional.values(), "Frames", *(title_of(CURVES[n]) for n in used)], rows)
     if curves:
         curves_chart({f: curves[f] for f in CURVES if f in curves}, figures / "devices.png")
         text += "\n![Figures over the number of frames of the left-out device](figures/devices.png)\n"
@@ -119,13 +126,17 @@ def _command(runs: Mapping[str, Any]) -> str:
 def _figures(evidence: Evidence, run: Mapping[str, Any], sets: list[str]) -> dict[str, float | None]:
     if "figures" in run:
         return dict(run["figures"])
+    found = (evidence.of(data, str(run.get("method"))) for data in sets)
+    return {**mean_figures(row for measured in found if measured for row in measured.rows)}
+
+
+def mean_figures(rows: Iterable[Row]) -> dict[str, float]:
+    """Return the mean of each figure over the rows that have it."""
     pooled: dict[str, list[float]] = {}
-    for data in sets:
-        measured = evidence.of(data, str(run.get("method")))
-        for row in measured.rows if measured else ():
-            for figure, value in row.figures.items():
-                if value is not None:
-                    pooled.setdefault(figure, []).append(value)
+    for row in rows:
+        for figure, value in row.figures.items():
+            if value is not None:
+                pooled.setdefault(figure, []).append(value)
     return {figure: float(np.mean(values)) for figure, values in pooled.items()}
 
 
