@@ -12,7 +12,7 @@ import yaml
 from Speckle2SelfLogic.errors import SettingsError
 from Training.evidence.rows import write_whole
 from Training.studies.plans import AblationPlan, RunPlan
-from Training.studies.running import Places, Tell, model_of, starts_of, trained, with_epochs
+from Training.studies.running import Places, Tell, file_name, model_of, starts_of, trained, with_epochs
 
 RUNS, MEASURED = "ablations.json", "plan.yaml"
 
@@ -61,12 +61,12 @@ def _with_starts(run: RunPlan, runs: dict[str, RunPlan], places: Places, tell: T
             message = f"The run '{run.name}' starts from '{name}', which is no other run of the plan."
             raise SettingsError(message)
         models[name] = _with_starts(runs[name], runs, places, tell)
-    return trained(run, places.out / run.name, places, tell, models)
+    return trained(run, places.out / file_name(run.name), places, tell, models)
 
 
 def write_files(plan: AblationPlan, places: Places, epochs: int | None = None) -> None:
     """Write which runs are finished, for `Training.evidence write`, and how to measure them, for ``measure``."""
-    finished = [run for run in plan.runs if model_of(places.out / run.name).is_file()]
+    finished = [run for run in plan.runs if model_of(places.out / file_name(run.name)).is_file()]
     real = "" if places.real is None else " --data REAL"
     more = "" if epochs is None else f" --epochs {epochs}"
     content: dict[str, Any] = {
@@ -88,7 +88,7 @@ def write_files(plan: AblationPlan, places: Places, epochs: int | None = None) -
         "methods": [
             {
                 "name": method_name(run.name),
-                "run": f"{{runs}}/{run.name}",
+                "run": f"{{runs}}/{file_name(run.name)}",
                 "learned_from": run.learned_from,
                 "in_pictures": False,
             }

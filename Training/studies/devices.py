@@ -14,7 +14,7 @@ from Training.evidence.methods import MethodEntry
 from Training.evidence.plan import DataSet, Plan
 from Training.evidence.rows import read_rows, rows_path, write_whole
 from Training.evidence.studies_section import CURVES, mean_figures
-from Training.own_request import Request
+from Training.own_request import REQUEST, Request
 from Training.own_training import train_own
 from Training.studies.plans import DevicePlan, FineTuning, RunPlan, ShiftMethod
 from Training.studies.running import Places, Tell, file_name, starts_of, trained, with_epochs
@@ -94,15 +94,25 @@ def _fine_tuned(
     name = f"{card.stem}-{count}"
     run = folder / name
     result = run / f"{name}.json"
-    if not result.is_file():
-        tell(f"{name}: {tuning.steps} steps on {count} frames of {shift.device}")
-        frames = copied(shift.split.few(count), folder / f"frames-{count}")
-        settings = tuple(tuning.settings.items())
-        request = Request(
-            frames, run, name, str(card), tuning.method, tuning.steps, threads=places.threads, settings=settings
-        )
-        train_own(request, tell)
+    frames = folder / f"frames-{count}"
+    settings = tuple(tuning.settings.items())
+    request = Request(
+        frames, run, name, str(card), tuning.method, tuning.steps, threads=places.threads, settings=settings
+    )
+    if result.is_file():
+        _check_same(request)
+        return result
+    tell(f"{name}: {tuning.steps} steps on {count} frames of {shift.device}")
+    copied(shift.split.few(count), frames)
+    train_own(request, tell)
     return result
+
+
+def _check_same(request: Request) -> None:
+    earlier = json.loads((request.run / REQUEST).read_text(encoding="utf-8"))
+    if differing := [key for key, value in request.fixed().items() if earlier.get(key) != value]:
+        message = f"'{request.run}' holds a fine-tuning with another {differing[0]}; choose another --out or remove it."
+        raise SettingsError(message)
 
 
 def _measure(shift: Shift, methods: list[MethodEntry], places: Places, tell: Tell) -> None:
