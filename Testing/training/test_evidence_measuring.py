@@ -163,6 +163,22 @@ def test_the_plan_as_it_is_stored_names_no_folder_of_this_machine(tmp_path):
     assert "--folder sim=SIM" in json.loads(text)["command"]
 
 
+@pytest.mark.usefixtures("a_simulated_folder")
+def test_runs_of_a_study_are_measured_beside_the_plan_that_the_folder_has(tmp_path):
+    measured(tmp_path, methods=METHODS[:1])
+    plan = (tmp_path / "out" / "plan.json").read_text()
+    chosen = read_plan(write_plan(tmp_path / "study.yaml", DATA, METHODS[1:], timed=0), {"sim": tmp_path / "sim"})
+    assert Measuring(chosen, tmp_path / "out", Meter(), keeps_plan=True).run() == 2
+    assert (tmp_path / "out" / "plan.json").read_text() == plan
+
+
+def test_listed_files_are_measured_and_no_others(tmp_path):
+    write_real(tmp_path / "real", 3)
+    data = [{"name": "listed", "kind": "real", "files": ["frame2.png"]}]
+    assert measured(tmp_path, data, METHODS[:1], ("real",)) == 2  # input and method
+    assert [row.item for row in read_rows(rows_path(tmp_path / "out", "listed", "Input")).rows] == ["frame2"]
+
+
 def test_a_16_bit_truth_stands_for_its_whole_range(a_simulated_folder):
     truth = read_grey(a_simulated_folder / "S-I" / "test" / "0000_truth.png")
     assert np.unique(truth) == pytest.approx([0.25, 0.6], abs=1e-4)

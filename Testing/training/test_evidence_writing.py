@@ -8,6 +8,7 @@ from Speckle2SelfLogic.errors import SettingsError
 from Testing.training.evidence_folders import store
 from Training.evidence.sheets import busiest_window, picture_sheet
 from Training.evidence.stored import read_evidence
+from Training.evidence.studies_section import curves_section
 from Training.evidence.tables import figure_table, test_table
 from Training.evidence.weaknesses import weaknesses
 from Training.evidence.writing import detail_section, write_results
@@ -125,6 +126,18 @@ def test_curves_over_frames_of_a_new_device_are_drawn_from_the_rows(tmp_path):
     assert "| Clarius | 0 | 0.300 |" in text
     assert (tmp_path / "docs" / "figures" / "devices.png").is_file()
     assert "| zero | 2 |" not in text  # these methods are in no other table
+
+
+def test_a_device_may_have_a_curve_for_each_recipe_with_the_number_of_its_frames(tmp_path):
+    folder = store(tmp_path / "out", {"Muscle": {"ours": {"homogeneity": [0.8]}}}, kind="real")
+    runs = [
+        {"device": "GE", "recipe": recipe, "frames": count, "n": 12, "figures": {"homogeneity": value}}
+        for recipe, count, value in (("Ours", 0, 0.5), ("Ours", 4, 0.6), ("Published", 0, 0.4))
+    ]
+    section = curves_section(read_evidence(folder), {"runs": runs}, tmp_path)
+    assert "| Device left out | Method | n | Frames | GLCM homogeneity ↑ |" in section
+    assert "| GE | Ours | 12 | 4 | 0.600 |" in section
+    assert "| GE | Published | 12 | 0 | 0.400 |" in section
 
 
 def test_ablations_are_set_against_their_baseline(tmp_path):
