@@ -7,7 +7,7 @@ that a plan may come from anywhere.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ class RunPlan:
     settings: Settings
     question: str = ""
     overlay: str = ""
-    """What it changes of its base, for the table."""
+    """What it changes of its base, for the table; the base's name before it where the baseline has another."""
     learned_from: str = ""
     needs_data: bool = False
     """Whether it learns from real frames too."""
@@ -98,13 +98,21 @@ def read_ablations(path: Path) -> AblationPlan:
     """
     given = _mapping(path, AblationPlan, "bases")
     bases = _entry(given, "bases", dict, path)
-    runs = tuple(_run(each, bases, path) for each in _entry(given, "runs", list, path))
+    entries = _entry(given, "runs", list, path)
+    runs = tuple(_run(each, bases, path) for each in entries)
     _check_names([run.name for run in runs], path)
     baseline = str(given.get("baseline", runs[0].name))
-    if baseline not in {run.name for run in runs}:
+    common = next((each["base"] for each in entries if str(each["name"]) == baseline), None)
+    if common is None:
         message = f"The baseline '{baseline}' of '{path}' is none of its runs."
         raise SettingsError(message)
     sets, conclusions = (tuple(map(str, given.get(key) or ())) for key in ("sets", "conclusions"))
+    runs = tuple(
+        replace(run, overlay=", ".join(filter(None, (str(each["base"]), run.overlay))))
+        if each["base"] != common
+        else run
+        for run, each in zip(runs, entries, strict=True)
+    )
     return AblationPlan(runs, baseline, sets, str(given.get("note", "")), conclusions)
 
 
@@ -165,8 +173,7 @@ def _run(entry: object, bases: Mapping[str, Any], path: Path) -> RunPlan:
         if not isinstance(settings.get(key), int) or settings[key] < 1:
             message = f"The run '{given['name']}' of '{path}' needs {key} of 1 or more, but has {settings.get(key)}."
             raise SettingsError(message)
-    is_other = given["base"] != next(iter(bases))
-    overlay = ", ".join([*([str(given["base"])] if is_other else []), *(f"{k}: {_spelled(v)}" for k, v in own.items())])
+    overlay = ", ".join(f"{key}: {_spelled(value)}" for key, value in own.items())
     texts = {key: str(given.get(key, base.get(key, ""))) for key in ("question", "learned_from")}
     needs_data = bool(given.get("needs_data", base.get("needs_data", False)))
     return RunPlan(str(given["name"]), configs, settings, overlay=overlay, needs_data=needs_data, **texts)
