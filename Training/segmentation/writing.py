@@ -89,7 +89,7 @@ def findings(comparison: Comparison, scored: Sequence[Scored]) -> Findings:
         raise SettingsError(message)
     means = subject_means(scored)
     compared = differences(means)
-    keys = dict.fromkeys((each.group.data, each.group.test, each.group.label) for each in means)
+    keys = dict.fromkeys((each.group.data, each.group.test, each.group.label, each.group.trained_on) for each in means)
     order = (OWN, SWAPPED, UNSEEN)
     sections = [
         _section(means, compared, key, comparison.out / "figures")
@@ -156,10 +156,11 @@ def markdown_page(found: Findings, table_name: str, folder: str = "figures") -> 
 
 
 def _section(
-    means: Sequence[SubjectMeans], compared: Sequence[Difference], key: tuple[str, str, str], folder: Path
+    means: Sequence[SubjectMeans], compared: Sequence[Difference], key: tuple[str, str, str, str], folder: Path
 ) -> Section:
-    data, test, label = key
-    own = [each for each in means if (each.group.data, each.group.test, each.group.label) == key]
+    data, test, label, trained_on = key
+    groups = [(each, each.group) for each in means]
+    own = [each for each, group in groups if (group.data, group.test, group.label, group.trained_on) == key]
     by_group = {(each.group, each.figure): each for each in compared}
     rows = []
     for each in sorted(own, key=lambda each: (each.group.size != "all", -_number(each.group.size))):
@@ -186,13 +187,14 @@ def _section(
             path = folder / f"segmentation-{stem}-{name}.png"
             if draw(means, data, label, path):
                 pictures.append(path)
-    return Section(f"{data}, {label}: {_TESTS[test]}", note + _NOTES[test], tuple(rows), tuple(pictures))
+    title = f"{data}, {label}: {_TESTS[test]}" + (f", by networks trained on {trained_on}" if test == UNSEEN else "")
+    return Section(title, note + _NOTES[test], tuple(rows), tuple(pictures))
 
 
 _TESTS: Mapping[str, str] = {
     OWN: "each network on its own kind of image",
     SWAPPED: "trained on originals, given despeckled images",
-    UNSEEN: "data that no network was trained on",
+    UNSEEN: "data not seen in training",
 }
 _NOTES: Mapping[str, str] = {
     OWN: "The difference is to the network trained and tested on originals.",
