@@ -93,7 +93,7 @@ def curves_chart(curves: Mapping[str, Mapping[str, Mapping[int, Sequence[float]]
         Figure to device to number of frames to the values of its runs.
     """
     with mpl.rc_context(STYLE):
-        drawn = Figure(figsize=(1 + 3.1 * len(curves), 3.2), layout="constrained")
+        drawn = Figure(figsize=(max(6, 1 + 3.1 * len(curves)), 3.8), layout="constrained")
         axes = drawn.subplots(1, len(curves), squeeze=False)[0]
         for ax, (figure, devices) in zip(axes, curves.items(), strict=True):
             counts = sorted({count for values in devices.values() for count in values})
@@ -105,7 +105,10 @@ def curves_chart(curves: Mapping[str, Mapping[str, Mapping[int, Sequence[float]]
             ax.set_title(f"{INFOS[figure].title}{unit}")
             ax.set_xticks(range(len(counts)), [f"{count}" for count in counts])
             ax.set_xlabel("Frames of the left-out device")
-        axes[0].legend(title="Device left out", fontsize=8)
+        lines = axes[0].get_legend_handles_labels()
+        drawn.legend(
+            *lines, title="Device left out", fontsize=8, loc="outside lower center", ncols=min(4, len(lines[0]))
+        )
         save_figure(drawn, path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -95,7 +96,7 @@ def _fine_tuned(
     run = folder / name
     result = run / f"{name}.json"
     frames = folder / f"frames-{count}"
-    settings = tuple(tuning.settings.items())
+    settings = tuple(copy.deepcopy(dict(tuning.settings)).items())
     request = Request(
         frames, run, name, str(card), tuning.method, tuning.steps, threads=places.threads, settings=settings
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -100,7 +101,8 @@ def trained(run: RunPlan, folder: Path, places: Places, tell: Tell, models: Mapp
 
 
 def _train(run: RunPlan, folder: Path, places: Places, models: dict[str, Path]) -> None:
-    settings = {key: _filled(value, models) for key, value in run.settings.items()}
+    # Copies: MONAI puts one setting into another in place, and runs of a plan share those of their base.
+    settings = {key: _filled(value, models) for key, value in copy.deepcopy(dict(run.settings)).items()}
     own = {**places.settings(), "output_dir": str(folder), "method_name": run.name}
     workflow = open_workflow(run.configs, **{**own, **settings})
     run_workflow(workflow)
