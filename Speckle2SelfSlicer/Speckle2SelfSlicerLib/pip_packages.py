@@ -88,9 +88,10 @@ def install_beside(requirements: Sequence[str]) -> None:
     from slicer.util import pip_install
 
     asked_for = {_plain(re.split(r"[^\w.-]", requirement, maxsplit=1)[0]) for requirement in requirements}
+    ours = {"speckle2self"}  # comes with the extension or lies in a source tree: pip has no part in it
     with tempfile.TemporaryDirectory(prefix="speckle2self-") as folder:
         path = Path(folder) / "constraints.txt"
-        path.write_text("\n".join(_constraints(without=asked_for)) + "\n", encoding="utf-8")
+        path.write_text("\n".join(_constraints(without=asked_for | ours)) + "\n", encoding="utf-8")
         pip_install(["--only-binary=:all:", "--constraint", str(path), *requirements])
     importlib.invalidate_caches()
 
