@@ -37,6 +37,7 @@ from Training.records import read_record
 
 HELD_OUT_PAIRS = 64
 HELD_OUT_SEED = 2**62
+DEFAULT_FOLD, DEFAULT_ENDS_PX = 2, 3
 TRAINING_ONLY = ("encoder_lowRes.", "encoder_midRes.")
 
 
@@ -149,12 +150,23 @@ def network_settings(state: Mapping[str, Tensor]) -> dict[str, Any]:
     widths = [int(state["head.weight"].shape[0])]
     while (key := f"down.{len(widths) - 1}.weight") in state:
         widths.append(int(state[key].shape[0]))
-    blocks = len({name for name in state if re.fullmatch(r"encoder\.0\.\d+\.first\.weight", name)})
-    middle = len({name for name in state if re.fullmatch(r"middle\.\d+\.first\.weight", name)})
-    found: dict[str, Any] = {"channels": widths, "blocks": blocks, "middle_blocks": middle}
-    if (fold := math.isqrt(state["head.weight"].shape[1])) != 2:
+    finest = [_blocks(state, "encoder.0"), _blocks(state, "decoder.0")]
+    blocks = _blocks(state, "encoder.1") if len(widths) > 2 else finest[0]
+    found: dict[str, Any] = {"channels": widths, "blocks": blocks, "middle_blocks": _blocks(state, "middle")}
+    if (fold := math.isqrt(state["head.weight"].shape[1])) != DEFAULT_FOLD:
         found["fold"] = fold
+    if finest != [blocks, blocks]:
+        found["finest_blocks"] = finest
+    if (ends_px := int(state["head.weight"].shape[-1])) != DEFAULT_ENDS_PX:
+        found["ends_px"] = ends_px
+    grouped = [name for name, kernel in state.items() if name.endswith(".second.weight") and kernel.shape[-1] == 1]
+    if grouped:
+        found["group_channels"] = int(state[grouped[0].replace(".second.", ".first.")].shape[1])
     return {} if found == {"channels": [16, 32, 64, 128], "blocks": 1, "middle_blocks": 2} else found
+
+
+def _blocks(state: Mapping[str, Tensor], stage: str) -> int:
+    return sum(re.fullmatch(rf"{re.escape(stage)}\.\d+\.first\.weight", name) is not None for name in state)
 
 
 def measured(network: nn.Module, run: Path, pairs: int) -> dict[str, Any]:

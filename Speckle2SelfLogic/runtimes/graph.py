@@ -26,7 +26,7 @@ Weights = Mapping[str, Float32]
 OPSET = 17
 IR_VERSION = 8
 INPUT, OUTPUT = "frames", "despeckled"
-FORM = "3"
+FORM = "4"
 """Changes whenever this module makes another graph of the same weights, so that graphs of before are not used."""
 
 
@@ -131,8 +131,8 @@ class _Layers:
         self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
         return output
 
-    def convolution(self, features: str, layer: str, *, stride: int = 1, kind: str = "Conv") -> str:
-        """Add a layer with its own weights: 3 x 3 with zero padding, or 2 x 2 with stride 2 and none."""
+    def convolution(self, features: str, layer: str, *, stride: int = 1, kind: str = "Conv", groups: int = 1) -> str:
+        """Add a layer with its own weights: odd kernels with zero padding, or 2 x 2 with stride 2 and none."""
         names = [f"{layer}.weight", f"{layer}.bias"]
         for name in names:
             self.constants.setdefault(name, self._weights[name])
@@ -144,13 +144,19 @@ class _Layers:
             kernel_shape=[side, side],
             strides=[stride, stride],
             pads=[(side - 1) // 2] * 4,
+            group=groups,
         )
 
     def stage(self, features: str, stage: str) -> str:
-        """Add the residual blocks of a stage: two convolutions with a ReLU between them, beside an identity."""
+        """Add the residual blocks of a stage: two convolutions with a ReLU between them, beside an identity.
+
+        The first may connect its channels in groups; it has as many outputs as inputs, so its kernel tells the groups.
+        """
         blocks = {name.split(".")[stage.count(".") + 1] for name in self._weights if name.startswith(f"{stage}.")}
         for block in sorted(blocks, key=int):
-            inner = self.add("Relu", [self.convolution(features, f"{stage}.{block}.first")])
+            outputs, of_group = self._weights[f"{stage}.{block}.first.weight"].shape[:2]
+            first = self.convolution(features, f"{stage}.{block}.first", groups=outputs // of_group)
+            inner = self.add("Relu", [first])
             change = self.convolution(inner, f"{stage}.{block}.second")
             features = self.add("Add", [features, change])
         return features

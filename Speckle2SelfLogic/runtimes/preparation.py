@@ -76,7 +76,8 @@ class Graphs:
     @property
     def multiple(self) -> int:
         """What sides of frames must be a multiple of, as `networks.despeckler.Despeckler` says."""
-        return int(2 ** len(self.card.network_settings.get("channels", (16, 32, 64, 128))))
+        settings = self.card.network_settings
+        return int(settings.get("fold", 2) * 2 ** (len(settings.get("channels", (16, 32, 64, 128))) - 1))
 
     def _exported(self) -> bytes:
         weights = _as_arrays(self.card)

@@ -76,12 +76,15 @@ def test_frames_are_padded_as_the_network_pads_them():
 
 
 @needs_onnx
-@pytest.mark.parametrize("fold", [2, 4])
-def test_the_graph_of_other_settings_computes_what_the_network_computes(fold):
+@pytest.mark.parametrize(
+    "settings",
+    [{"fold": 2}, {"fold": 4}, {"fold": 4, "group_channels": 2, "finest_blocks": (0, 3), "ends_px": 1}],
+)
+def test_the_graph_of_other_settings_computes_what_the_network_computes(settings):
     import onnxruntime
 
     torch.manual_seed(1)
-    network = Despeckler(channels=(4, 6), blocks=2, middle_blocks=1, fold=fold).eval()
+    network = Despeckler(channels=(4, 6), blocks=2, middle_blocks=1, **settings).eval()
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     weights = {name: np.from_dlpack(tensor.detach()) for name, tensor in network.state_dict().items()}
@@ -91,6 +94,12 @@ def test_the_graph_of_other_settings_computes_what_the_network_computes(fold):
     with torch.inference_mode():
         expected = network(torch.from_dlpack(frames)).numpy()
     np.testing.assert_allclose(session.run(None, {"frames": frames})[0], expected, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("settings", [{}, {"channels": [4, 6, 8]}, {"channels": [4, 6], "fold": 4}])
+def test_a_card_tells_what_sides_are_padded_to(settings, a_card):
+    card = replace(a_card, network_settings=settings)
+    assert preparation.Graphs(card).multiple == Despeckler(**settings).side_multiple
 
 
 @pytest.mark.parametrize("runtime", ENGINES)

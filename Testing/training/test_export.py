@@ -38,6 +38,8 @@ def frames():
         {"channels": [4, 8, 4], "blocks": 3, "middle_blocks": 1},
         {"channels": [6, 4], "middle_blocks": 0},
         {"channels": [8, 4, 4], "fold": 4},
+        {"channels": [8, 4, 4], "fold": 4, "group_channels": 4, "finest_blocks": [0, 3], "ends_px": 1},
+        {"channels": [8, 4], "group_channels": 2, "finest_blocks": [2, 1]},
     ],
 )
 def test_settings_of_a_network_are_read_off_its_tensors(settings):

@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from Speckle2SelfLogic.errors import SettingsError
+from Training.objectives.imitation import Imitation
 from Training.objectives.neighbor2neighbor import PAIRS, Neighbor2Neighbor, random_cells, sub_sampled
 from Training.objectives.noise2noise import Noise2Noise
 from Training.objectives.noise2self import Noise2Self, grid_mask, interpolated
@@ -211,3 +212,19 @@ def test_neighbor2neighbor_agrees_with_deepinv():
 def test_impossible_settings_are_named(make, part):
     with pytest.raises(SettingsError, match=part):
         make()
+
+
+def test_imitation_is_nothing_for_the_answers_of_the_teacher_and_grows_with_the_distance():
+    frames = {"speckled": torch.full((2, 1, 16, 16), 0.8)}
+    objective = Imitation(teacher=Gain(0.5), beta=0.0)
+    assert float(objective(Constant(0.4), frames)) == pytest.approx(0, abs=1e-6)
+    assert float(objective(Constant(0.5), frames)) == pytest.approx(0.1, abs=1e-6)  # gradients are equal
+
+
+def test_imitation_trains_the_network_and_neither_trains_nor_saves_the_teacher():
+    teacher, network = Gain(0.5), Gain(1.0)
+    objective = Imitation(teacher=teacher)
+    objective(network, {"speckled": torch.rand(1, 1, 16, 16)}).backward()
+    assert network.gain.grad is not None
+    assert teacher.gain.grad is None
+    assert dict(objective.state_dict()) == {}

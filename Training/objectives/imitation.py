@@ -14,8 +14,8 @@ from Training.objectives.despeckler import supervised_loss
 class Imitation(nn.Module):
     """Distance between the answers of a network and of its teacher to the same frames (Hinton et al. 2015).
 
-    ``L = supervised_loss(f(y), g(y))`` for frames y, network f and fixed teacher g. It needs no truth: any frame teaches
-    what the teacher makes of it.
+    ``L = supervised_loss(f(y), g(y))`` for frames y, network f and fixed teacher g. It needs no truth: any frame
+    teaches what the teacher makes of it.
 
     Parameters
     ----------
