@@ -14,7 +14,7 @@ from monai.bundle import ckpt_export, verify_metadata, verify_net_in_out
 from PIL import Image
 
 from Speckle2SelfLogic.errors import SettingsError
-from Speckle2SelfLogic.weights import builtin_models_folder, load_network
+from Speckle2SelfLogic.weights import builtin_models_folder, find_model, load_network
 from Testing.training.tiny import write_frames, write_items
 from Training import bundle
 from Training.bundle import CONFIGS, ROOT, open_workflow, run_workflow
@@ -47,6 +47,12 @@ def test_metadata_without_a_required_field_are_refused(tmp_path):
 def test_version_and_changelog_agree():
     content = json.loads((CONFIGS / "metadata.json").read_text())
     assert content["version"] in content["changelog"]
+
+
+def test_evaluation_metrics_are_those_of_the_card_of_the_default_model():
+    content = json.loads((CONFIGS / "metadata.json").read_text())
+    measured = find_model("speckle2self-small").metrics["simulated_held_out"]
+    assert content["eval_metrics"] == {f"simulated_held_out_{name}": measured[name] for name in ("psnr_db", "ssim")}
 
 
 def test_the_network_takes_and_gives_what_the_metadata_say():
