@@ -228,3 +228,26 @@ def test_imitation_trains_the_network_and_neither_trains_nor_saves_the_teacher()
     assert network.gain.grad is not None
     assert teacher.gain.grad is None
     assert dict(objective.state_dict()) == {}
+
+
+def test_imitation_takes_real_frames_in_place_of_simulated_ones():
+    objective = Imitation(teacher=Gain(1.0), beta=0.0, real_share=0.5)
+    batch = {"speckled": torch.full((4, 1, 32, 32), 0.8), "real": torch.full((4, 1, 32, 32), 0.4)}
+    assert float(objective(Constant(0.8), batch)) == pytest.approx(0.2, abs=1e-4)  # 0.4 for half of the frames
+
+
+def test_imitation_asks_for_the_structures_that_the_teacher_would_lose():
+    torch.manual_seed(5)
+    frames = 0.4 + 0.05 * torch.rand(4, 1, 64, 64)
+    shown, expected = Imitation(teacher=Constant(0.4), inserted_share=0.5)._lesson({"speckled": frames.clone()})
+    is_shown = (shown != frames).flatten(1).any(dim=1)
+    assert is_shown.sum() == 2
+    assert torch.equal((expected - 0.4).abs().flatten(1).amax(dim=1) > 1e-3, is_shown)
+
+
+def test_imitation_expects_clean_frames_as_they_are_and_leaves_the_batch_alone():
+    batch = {"speckled": torch.full((4, 1, 16, 16), 0.8), "truth": torch.full((4, 1, 16, 16), 0.3)}
+    frames, expected = Imitation(teacher=Gain(0.5), clean_share=0.25)._lesson(batch)
+    assert frames[-1].unique().tolist() == expected[-1].unique().tolist() == [pytest.approx(0.3)]
+    assert expected[0].unique().tolist() == [pytest.approx(0.4)]
+    assert (batch["speckled"] == 0.8).all()
