@@ -75,7 +75,9 @@ def unchanged(frame: PreparedFrame) -> RestoredFrame:
 
 def restore_frame(frame: PreparedFrame, answer_yx: Float32, strength: float, grey_range: GreyRange) -> RestoredFrame:
     """Blend a method's answer into a copy of the frame where its mask allows it."""
-    change = np.where(frame.mask_yx, np.float32(strength) * (answer_yx - frame.grey_yx), np.float32(0))
+    change = answer_yx - frame.grey_yx
+    change *= np.float32(strength)
+    change *= frame.mask_yx
     output = frame.pixels.copy()
     low = high = 0
     channels = [np.s_[:, :]] if output.ndim == 2 else [np.s_[:, :, c] for c in range(3)]

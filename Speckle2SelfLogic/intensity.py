@@ -89,12 +89,13 @@ class GreyRange:
     def to_grey(self, pixels: Pixels) -> Float32:
         """Return pixels as grey, 0 at black and below, 1 at white and above."""
         if pixels.dtype in _TABULATED:  # one look-up for each pixel gives the same in a fraction of the time
-            return np.asarray(_grey_table(self, pixels.dtype.char)[pixels])
+            return _grey_table(self, pixels.dtype.char).take(pixels, mode="clip")  # no value is outside the table
         return np.asarray(np.clip((pixels.astype(np.float64) - self.black) / self.width, 0, 1), np.float32)
 
     def add(self, pixels: Pixels, change: npt.NDArray[np.floating]) -> tuple[Pixels, int, int]:
         """Return pixels changed by a difference of grey, and how many values were clipped at the low and high end."""
-        values = np.multiply(change, self.width, dtype=np.float64)
+        precision = np.float32 if pixels.dtype.itemsize == 1 else np.float64  # a byte and its change are sure in 32 bits
+        values = np.multiply(change, self.width, dtype=precision)
         values += pixels
         tolerance = 0.5 / 255 * self.width
         below = int(np.count_nonzero(values < self.lowest - tolerance))
