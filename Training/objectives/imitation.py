@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from Training.objectives.despeckler import supervised_loss, teacher_answer
+from Training.objectives.despeckler import supervised_loss
 from Training.objectives.insertion import random_insertion
 
 
@@ -28,8 +28,6 @@ class Imitation(nn.Module):
         As those of `Training.objectives.despeckler.Despeckling`.
     real_share
         Share of the batch that is real frames, in place of simulated ones.
-    teacher_passes, teacher_detail
-        How the teacher answers real frames: see `teacher_answer`. Simulated ones it answers once.
     inserted_share, clean_share
         Share of the batch that gets structures, and of simulated frames whose input is their truth.
     """
@@ -40,15 +38,12 @@ class Imitation(nn.Module):
         gradient_weight: float = 1.0,
         beta: float = 0.004,
         real_share: float = 0.0,
-        teacher_passes: int = 1,
-        teacher_detail: float | None = None,
         inserted_share: float = 0.0,
         clean_share: float = 0.0,
     ) -> None:
         super().__init__()
         self.gradient_weight, self.beta = gradient_weight, beta
         self.real_share, self.inserted_share, self.clean_share = real_share, inserted_share, clean_share
-        self.teacher_passes, self.teacher_detail = teacher_passes, teacher_detail
         # Kept out of the module tree: the teacher is neither trained nor saved.
         self._teacher = [copy.deepcopy(teacher).eval().requires_grad_(requires_grad=False)]
 
@@ -67,13 +62,10 @@ class Imitation(nn.Module):
         real, inserted, clean = (
             round(count * share) for share in (self.real_share, self.inserted_share, self.clean_share)
         )
-        frames = batch["speckled"][real:].clone()
-        teacher = self._teacher[0].to(frames.device)
-        answers = teacher(frames).float()
+        frames = batch["speckled"].clone()
         if real:
-            real_frames = batch["real"][:real]
-            real_answers = teacher_answer(teacher, real_frames, self.teacher_passes, self.teacher_detail)
-            frames, answers = torch.cat([real_frames, frames]), torch.cat([real_answers, answers])
+            frames[:real] = batch["real"][:real]
+        answers = self._teacher[0].to(frames.device)(frames).float()
         if inserted:
             chosen = torch.randperm(count)[:inserted]
             insertion = random_insertion(frames[chosen])
