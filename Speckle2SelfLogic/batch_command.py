@@ -33,7 +33,7 @@ def batch(
     retries: Annotated[int, typer.Option(help="Further attempts if a worker or a network is lost.")] = 2,
     model: Annotated[
         str, typer.Option("--model", "-m", help="Model, weight file, or classical filter such as nlm.")
-    ] = "speckle2self-small",
+    ] = "speckle2self-fast",
     device: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "cpu",
     runtime: Annotated[Literal["torch", "onnx", "openvino"], typer.Option(help="What runs a network.")] = "torch",
     slice_axis: Annotated[str, typer.Option(help="Volumes: slices along auto, z, y or x.")] = "auto",

@@ -12,7 +12,7 @@ def benchmark(
     size: Annotated[int, typer.Option(help="Rows and columns of a frame.")] = 512,
     threads: Annotated[int, typer.Option(help="CPU threads; 0: one for each physical core.")] = 0,
     rounds: Annotated[int, typer.Option(help="Times that everything is timed, in turns.")] = 7,
-    model: Annotated[str, typer.Option("--model", "-m", help="Our model to time.")] = "speckle2self-small",
+    model: Annotated[str, typer.Option("--model", "-m", help="Our model to time.")] = "speckle2self-fast",
     as_json: Annotated[bool, typer.Option("--json", help="Print everything that was measured as JSON.")] = False,
 ) -> None:
     """Time the default network beside the published one, OpenCV's non-local means and SRAD, in one process."""

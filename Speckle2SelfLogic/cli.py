@@ -52,7 +52,7 @@ Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
 def denoise(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Image file, or a folder of them.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="Output file, or a folder.")],
-    model: Model = "speckle2self-small",
+    model: Model = "speckle2self-fast",
     device: Device = "auto",
     slice_axis: Annotated[str, typer.Option(help="Volumes: slices along auto, z, y or x.")] = "auto",
     strength: Annotated[float, typer.Option(help="0 (input unchanged) to 1.")] = 1.0,
@@ -206,7 +206,7 @@ def list_models(as_json: AsJson = False) -> None:
 
 
 @models.command()
-def show(name: Annotated[str, typer.Argument(help="Model.")] = "speckle2self-small") -> None:
+def show(name: Annotated[str, typer.Argument(help="Model.")] = "speckle2self-fast") -> None:
     """Show a model card: training data, recipe, metrics, intended use, known failures."""
     from Speckle2SelfLogic.weights import find_model
 

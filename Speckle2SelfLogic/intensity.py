@@ -94,7 +94,9 @@ class GreyRange:
 
     def add(self, pixels: Pixels, change: npt.NDArray[np.floating]) -> tuple[Pixels, int, int]:
         """Return pixels changed by a difference of grey, and how many values were clipped at the low and high end."""
-        precision = np.float32 if pixels.dtype.itemsize == 1 else np.float64  # a byte and its change are sure in 32 bits
+        precision = (
+            np.float32 if pixels.dtype.itemsize == 1 else np.float64
+        )  # 32 bits hold a byte and its change
         values = np.multiply(change, self.width, dtype=precision)
         values += pixels
         tolerance = 0.5 / 255 * self.width

@@ -26,7 +26,7 @@ from Speckle2SelfLogic.model_card import NAME_PATTERN, SCHEMA, ModelCard, parse_
 if TYPE_CHECKING:
     import torch
 
-DEFAULT_MODEL = "speckle2self-small"
+DEFAULT_MODEL = "speckle2self-fast"
 DEFAULT_SEGMENTER = "carotid-segmenter"
 MODELS_VARIABLE = "SPECKLE2SELF_MODELS"
 

@@ -51,7 +51,7 @@ def train(
 def finetune(
     folder: Folder,
     model: Annotated[str, typer.Option("--model", "-m", help="Model or weight file to start from.")] = (
-        "speckle2self-small"
+        "speckle2self-fast"
     ),
     steps: Annotated[int, typer.Option(help="Optimiser steps; 300 take minutes on a CPU.")] = 300,
     method: Method = "despeckler",

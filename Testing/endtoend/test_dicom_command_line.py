@@ -93,7 +93,7 @@ def test_a_despeckled_cine_names_model_and_checksum_and_warns_of_burned_in_text(
     derived = pydicom.dcmread(tmp_path / "out.dcm")
     card = json.loads(run("models", "show")[1])
     made_by = derived.ContributingEquipmentSequence[-1]
-    assert f"speckle2self-small, SHA-256 {card['sha256']}" in made_by.ContributionDescription
+    assert f"speckle2self-fast, SHA-256 {card['sha256']}" in made_by.ContributionDescription
     assert len(derived.SequenceOfUltrasoundRegions) == 1
     assert not np.array_equal(derived.pixel_array, FRAMES)
 

@@ -131,6 +131,6 @@ def test_devices_are_checked():
 
 def test_methods_are_found_by_name():
     assert load_method("nlm").name == "nlm"
-    assert load_method().name == "speckle2self-small"
+    assert load_method().name == "speckle2self-fast"
     with pytest.raises(SettingsError, match=r"no method, model or weight file 'x.pth'.*speckle2self-small.*nlm"):
         load_method("x.pth")

@@ -73,7 +73,7 @@ def the_error(function, *arguments, **options):
 
 def test_without_models_the_list_is_empty_and_a_name_is_unknown():
     assert list_models() == ()
-    assert "No model is named 'speckle2self-small': none is installed" in the_error(find_model, weights.DEFAULT_MODEL)
+    assert "No model is named 'speckle2self-fast': none is installed" in the_error(find_model, weights.DEFAULT_MODEL)
 
 
 @pytest.mark.usefixtures("a_model")

@@ -14,7 +14,7 @@ from monai.bundle import ckpt_export, verify_metadata, verify_net_in_out
 from PIL import Image
 
 from Speckle2SelfLogic.errors import SettingsError
-from Speckle2SelfLogic.weights import builtin_models_folder, find_model, load_network
+from Speckle2SelfLogic.weights import DEFAULT_MODEL, builtin_models_folder, find_model, load_network
 from Testing.training.tiny import write_frames, write_items
 from Training import bundle
 from Training.bundle import CONFIGS, ROOT, open_workflow, run_workflow
@@ -51,7 +51,7 @@ def test_version_and_changelog_agree():
 
 def test_evaluation_metrics_are_those_of_the_card_of_the_default_model():
     content = json.loads((CONFIGS / "metadata.json").read_text())
-    measured = find_model("speckle2self-small").metrics["simulated_held_out"]
+    measured = find_model(DEFAULT_MODEL).metrics["simulated_held_out"]
     assert content["eval_metrics"] == {f"simulated_held_out_{name}": measured[name] for name in ("psnr_db", "ssim")}
 
 
@@ -61,7 +61,7 @@ def test_the_network_takes_and_gives_what_the_metadata_say():
 
 
 def test_the_default_weights_are_exported_as_a_program_that_answers_alike(tmp_path):
-    weights = builtin_models_folder() / "speckle2self-small.pt"
+    weights = builtin_models_folder() / f"{DEFAULT_MODEL}.pt"
     target = tmp_path / "model.ts"
     with warnings.catch_warnings():
         # PyTorch deprecates TorchScript, which this command is about, and tracing tells of shapes that it fixes.
@@ -71,14 +71,14 @@ def test_the_default_weights_are_exported_as_a_program_that_answers_alike(tmp_pa
             filepath=str(target),
             ckpt_file=str(weights),
             meta_file=META,
-            config_file=str(CONFIGS / "train.yaml"),
+            config_file=str(CONFIGS / "inference.yaml"),
             use_trace=True,
             input_shape=[1, 1, 64, 64],
         )
         program = torch.jit.load(str(target))
     frames = torch.rand(1, 1, 64, 64)
     with torch.inference_mode():
-        torch.testing.assert_close(program(frames), load_network("speckle2self-small")[0](frames), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(program(frames), load_network(DEFAULT_MODEL)[0](frames), atol=1e-5, rtol=1e-4)
 
 
 def test_inference_writes_one_picture_for_each_frame(tmp_path):
