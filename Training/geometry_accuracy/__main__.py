@@ -27,7 +27,7 @@ from Training.geometry_accuracy.measuring import AccuracyRow, measure_all
 from Training.geometry_accuracy.tables import markdown
 from Training.geometry_accuracy.vessels import KnownVessel, known_vessel
 
-DEFAULT_MODELS = ("speckle2self-small", "nlm", "srad")
+DEFAULT_MODELS = ("speckle2self-fast", "speckle2self-small", "nlm", "srad")
 BEGIN, END = "<!-- accuracy: begin -->", "<!-- accuracy: end -->"
 
 
