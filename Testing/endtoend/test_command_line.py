@@ -263,6 +263,7 @@ def test_a_damaged_card_of_another_model_stops_nothing(run, a_frame, tmp_path, m
     assert "broken.json" in errors
     rows = run("models", "list", "--json")[1].splitlines()
     assert [json.loads(row)["name"] for row in rows] == [
+        "published",
         "speckle2self-fast",
         "speckle2self-small",
         "carotid-segmenter",
