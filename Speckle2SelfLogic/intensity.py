@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -89,14 +90,13 @@ class GreyRange:
     def to_grey(self, pixels: Pixels) -> Float32:
         """Return pixels as grey, 0 at black and below, 1 at white and above."""
         if pixels.dtype in _TABULATED:  # one look-up for each pixel gives the same in a fraction of the time
-            return _grey_table(self, pixels.dtype.char).take(pixels, mode="clip")  # no value is outside the table
+            values = cast("npt.NDArray[np.uint16]", pixels)
+            return _grey_table(self, pixels.dtype.char).take(values, mode="clip")  # no value is outside the table
         return np.asarray(np.clip((pixels.astype(np.float64) - self.black) / self.width, 0, 1), np.float32)
 
     def add(self, pixels: Pixels, change: npt.NDArray[np.floating]) -> tuple[Pixels, int, int]:
         """Return pixels changed by a difference of grey, and how many values were clipped at the low and high end."""
-        precision = (
-            np.float32 if pixels.dtype.itemsize == 1 else np.float64
-        )  # 32 bits hold a byte and its change
+        precision = np.float32 if pixels.dtype.itemsize == 1 else np.float64  # 32 bits hold a byte and its change
         values = np.multiply(change, self.width, dtype=precision)
         values += pixels
         tolerance = 0.5 / 255 * self.width
