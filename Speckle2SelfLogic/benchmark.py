@@ -2,7 +2,9 @@
 
 What is compared:
 
-- the default model, on its runtime, in single precision, and in the fastest reduced precision that passes the gate;
+- the default model, on its runtime, in single precision, and in the fastest reduced precision that passes the gate:
+  for each frame of a cine, in batches as `Denoiser` makes them (`default`, `reduced`), and for a frame that comes alone
+  (`default_alone`, `reduced_alone`);
 - the published network as its authors run it: eager torch in single precision, the frame scaled by its own minimum and
   maximum and given to all three branches, of whose outputs one is kept (weights are random, which costs the same);
 - OpenCV's non-local means with `NLM_SETTINGS` on 8-bit grey, and our SRAD.
@@ -18,7 +20,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from Speckle2SelfLogic import __version__
+from Speckle2SelfLogic.denoiser import Denoiser, frames_per_batch
 from Speckle2SelfLogic.errors import SettingsError
 from Speckle2SelfLogic.intensity import Float32
 from Speckle2SelfLogic.runtime import FrameDespeckler
@@ -74,22 +77,25 @@ def run_benchmark(settings: Settings, tell: Tell = lambda _: None) -> dict[str, 
 
     threads = settings.threads or physical_cores()
     frame = _frame(settings.size)
+    batch = np.repeat(frame, frames_per_batch(settings.size, settings.size), axis=0)
     tell("loading")
     single, reduced = (
         load_method(settings.model, "cpu", precision=precision, threads=threads) for precision in ("single", "reduced")
     )
     _set_threads(threads)
     contenders: dict[str, Contender] = {
-        "default": lambda: single.despeckle(frame),
+        "default": lambda: single.despeckle(batch),
+        "default_alone": lambda: single.despeckle(frame),
         "reference": _published(frame),
         "srad": _srad(frame),
         "matrix_product": _matrix_product(),
     }
     if _precision(reduced) != "single":
-        contenders["reduced"] = lambda: reduced.despeckle(frame)
+        contenders["reduced"] = lambda: reduced.despeckle(batch)
+        contenders["reduced_alone"] = lambda: reduced.despeckle(frame)
     if _version("opencv-python-headless") or _version("opencv-python"):
         contenders["opencv_nlm"] = _opencv_nlm(frame, threads)
-    timing = time_in_turns(contenders, settings.rounds, tell)
+    timing = time_in_turns(contenders, settings.rounds, tell).for_each_frame({"default", "reduced"}, len(batch))
     seconds = timing.clock
     networks = {"default": _network(settings.model), "reference": _reference()}
     gflop = {name: _gflop(network, settings.size) for name, network in networks.items()}
@@ -105,8 +111,8 @@ def run_benchmark(settings: Settings, tell: Tell = lambda _: None) -> dict[str, 
             "versions": {"speckle2self": __version__, **{name: _version(name) for name in PACKAGES}},
             "matrix_product_gflop_per_second": round(2e-9 * MATRIX_SIDE**3 / min(seconds["matrix_product"]), 1),
         },
-        "default": {**_model(single, seconds["default"], gflop["default"]), "name": settings.model},
-        "reduced": _model(reduced, seconds["reduced"], gflop["default"]) if "reduced" in seconds else None,
+        "default": {**_model(single, seconds, "default", gflop["default"]), "name": settings.model},
+        "reduced": _model(reduced, seconds, "reduced", gflop["default"]) if "reduced" in seconds else None,
         "reference": {"model_seconds": min(seconds["reference"]), **_rate(seconds["reference"], gflop["reference"])},
         "opencv_nlm": (
             {"seconds": min(seconds["opencv_nlm"]), "settings": NLM_SETTINGS} if "opencv_nlm" in seconds else None
@@ -127,6 +133,14 @@ class Timing:
     clock: Mapping[str, list[float]]
     processor: Mapping[str, list[float]]
 
+    def for_each_frame(self, names: Collection[str], frames: int) -> Timing:
+        """Divide the seconds of some contenders by the number of frames that each of their calls took."""
+
+        def divided(seconds: Mapping[str, list[float]]) -> dict[str, list[float]]:
+            return {name: [each / (frames if name in names else 1) for each in seconds[name]] for name in seconds}
+
+        return Timing(divided(self.clock), divided(self.processor))
+
 
 def time_in_turns(contenders: Mapping[str, Contender], rounds: int, tell: Tell = lambda _: None) -> Timing:
     """Time contenders in turns; the first round warms up and does not count."""
@@ -145,7 +159,7 @@ def time_in_turns(contenders: Mapping[str, Contender], rounds: int, tell: Tell =
 def ratios(seconds: Mapping[str, list[float]]) -> dict[str, dict[str, float]]:
     """Return how many times longer others take than our model: median, smallest and largest of the rounds."""
     made: dict[str, dict[str, float]] = {}
-    for ours in ("default", "reduced"):
+    for ours in ("default", "reduced", "default_alone", "reduced_alone"):
         for other in ("reference", "opencv_nlm", "srad"):
             if ours in seconds and other in seconds:
                 each = np.divide(seconds[other], seconds[ours])
@@ -159,7 +173,7 @@ def ratios(seconds: Mapping[str, list[float]]) -> dict[str, dict[str, float]]:
 
 
 def end_to_end(method: FrameDespeckler, size: int, rounds: int) -> dict[str, Any]:
-    """Compare reading, despeckling and writing a cine (NRRD) with the model alone on the same frames.
+    """Compare reading, despeckling and writing a cine (NRRD) with the model alone on the same batches of frames.
 
     Returns
     -------
@@ -167,13 +181,13 @@ def end_to_end(method: FrameDespeckler, size: int, rounds: int) -> dict[str, Any
         ``seconds`` for the whole, ``model_seconds`` for the model alone, and ``overhead``, the median over the rounds
         of what the whole takes more, as a share of the model alone.
     """
-    from Speckle2SelfLogic.denoiser import Denoiser
     from Speckle2SelfLogic.image import UltrasoundImage
     from Speckle2SelfLogic.io import read_image, write_image
 
     base = np.round(255 * _frame(size)[0]).astype(np.uint8)
     pixels = np.stack([np.roll(base, 3 * number, axis=1) for number in range(CINE_FRAMES)])
     grey = (pixels / np.float32(255)).astype(np.float32)
+    at_once = frames_per_batch(size, size)
     with tempfile.TemporaryDirectory(prefix="speckle2self-") as folder:
         source, target = Path(folder) / "cine.nrrd", Path(folder) / "clean.nrrd"
         write_image(UltrasoundImage(pixels, "TYX"), source)
@@ -182,8 +196,8 @@ def end_to_end(method: FrameDespeckler, size: int, rounds: int) -> dict[str, Any
             write_image(Denoiser(method).run(read_image(source)).image, target)
 
         def alone() -> None:
-            for frame in grey:
-                method.despeckle(frame[None])
+            for start in range(0, len(grey), at_once):
+                method.despeckle(grey[start : start + at_once])
 
         timing = time_in_turns({"whole": whole, "alone": alone}, rounds)
     seconds, used = timing.clock, timing.processor
@@ -288,11 +302,12 @@ def _gflop(network: torch.nn.Module, size: int) -> float:
     return float(round(counter.get_total_flops() / 1e9, 3))
 
 
-def _model(method: FrameDespeckler, seconds: list[float], gflop: float) -> dict[str, Any]:
+def _model(method: FrameDespeckler, seconds: Mapping[str, list[float]], name: str, gflop: float) -> dict[str, Any]:
     return {
-        "model_seconds": min(seconds),
-        "median_seconds": float(np.median(seconds)),
-        **_rate(seconds, gflop),
+        "model_seconds": min(seconds[name]),
+        "median_seconds": float(np.median(seconds[name])),
+        "alone_seconds": min(seconds[f"{name}_alone"]),
+        **_rate(seconds[name], gflop),
         **getattr(method, "record", {}),
     }
 

@@ -33,7 +33,7 @@ def _show(result: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("what", "ms per frame", "times longer than default", "GFLOP", "GFLOP/s")
+    table = Table("what", "ms per frame", "ms alone", "times longer than default", "GFLOP", "GFLOP/s")
     names = {"default": "model_seconds", "reduced": "model_seconds", "reference": "model_seconds"}
     for name in ("default", "reduced", "reference", "opencv_nlm", "srad"):
         if (row := result[name]) is None:
@@ -41,9 +41,9 @@ def _show(result: dict[str, Any]) -> None:
         ratio = result["ratios"].get(f"{name}_to_default", {}).get("median", "")
         label = f"{name} ({row['runtime']}, {row['precision']})" if "runtime" in row else name
         seconds = row[names.get(name, "seconds")]
-        table.add_row(
-            label, f"{1e3 * seconds:.1f}", str(ratio), str(row.get("gflop", "")), str(row.get("gflop_per_second", ""))
-        )
+        alone = f"{1e3 * row['alone_seconds']:.1f}" if "alone_seconds" in row else ""
+        cost = (str(row.get("gflop", "")), str(row.get("gflop_per_second", "")))
+        table.add_row(label, f"{1e3 * seconds:.1f}", alone, str(ratio), *cost)
     console = Console(width=120)
     console.print(table)
     machine, whole = result["machine"], result["end_to_end"]

@@ -239,7 +239,7 @@ class Denoiser:
             As `run`.
         """
         chosen = self.chosen_frames(len(frames))
-        batches = list(_batches(chosen, self.settings.batch_frames or _frames_per_batch(frames)))
+        batches = list(_batches(chosen, self.settings.batch_frames or frames_per_batch(*frames.shape[1:3])))
         steps = _Steps(self, frames, context, region)
 
         def answer(prepared: list[PreparedFrame]) -> Answers:
@@ -344,8 +344,8 @@ def _check_shapes(frames: Pixels, sector: Sector, region: Pixels | None) -> None
         raise SettingsError(message)
 
 
-def _frames_per_batch(frames: Pixels) -> int:
-    height, width = (int(n) for n in frames.shape[1:3])
+def frames_per_batch(height: int, width: int) -> int:
+    """Return how many frames of a size are processed at once, unless settings say otherwise."""
     return min(max(PIXELS_PER_BATCH // (height * width), 1), 16)
 
 

@@ -26,6 +26,8 @@ def test_the_command_prints_seconds_and_ratios_as_json(monkeypatch):
     assert result["reference"]["gflop"] == pytest.approx(69 / 64, rel=0.03)
     shortest = result["reference"]["model_seconds"] / result["default"]["model_seconds"]
     assert result["ratios"]["reference_to_default"]["of_shortest"] == pytest.approx(shortest, rel=0.01)
+    assert result["ratios"]["reference_to_default_alone"]["median"] > 1
+    assert result["default"]["alone_seconds"] > 0
     assert result["ratios_of_processor_time"]["reference_to_default"]["median"] > 1
     assert result["opencv_nlm"]["seconds"] > 0
     assert result["end_to_end"]["seconds"] > 0
@@ -37,6 +39,15 @@ def test_contenders_take_turns_and_the_first_round_does_not_count():
     timing = time_in_turns({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2)
     assert calls == ["a", "b"] * 3
     assert {name: len(each) for name, each in timing.clock.items()} == {"a": 2, "b": 2}
+
+
+def test_a_batch_counts_for_each_of_its_frames():
+    timing = benchmark.Timing({"default": [8.0], "reference": [3.0]}, {"default": [4.0], "reference": [2.0]})
+    each = timing.for_each_frame({"default"}, 4)
+    assert (each.clock, each.processor) == (
+        {"default": [2.0], "reference": [3.0]},
+        {"default": [1.0], "reference": [2.0]},
+    )
 
 
 def test_waiting_counts_by_the_clock_and_not_by_the_processor():

@@ -113,8 +113,34 @@ def test_a_runtime_gives_the_answers_of_torch_for_any_frame_size(runtime, a_card
 
 @pytest.mark.parametrize("runtime", ENGINES)
 def test_a_batch_is_answered_as_its_frames_one_by_one(runtime, a_card, frames):
+    """Also where frames run side by side (two, with as many waiting), in whatever threads."""
     engine = preparation.prepare(a_card, runtime, threads=1).engine
-    np.testing.assert_array_equal(engine.run(frames), np.concatenate([engine.run(frame[None]) for frame in frames]))
+    alone = np.concatenate([engine.run(frame[None]) for frame in frames])
+    np.testing.assert_array_equal(engine.run(frames), alone)
+    several = preparation.prepare(a_card, runtime, threads=2).engine
+    order = [0, 1, 1, 0, 0, 1, 0]
+    np.testing.assert_array_equal(several.run(frames[order]), alone[order])
+    assert several.run(frames[:0]).shape == (0, *frames.shape[1:])
+
+
+@needs("onnx", "openvino")
+def test_frames_side_by_side_that_fail_leave_nothing_behind(a_card, frames, monkeypatch):
+    engine = preparation.prepare(a_card, "openvino", threads=2).engine
+    expected = engine.run(frames)
+    calls = []
+
+    def fail_once(request):
+        calls.append(request)
+        if len(calls) == 2:
+            message = "no memory"
+            raise RuntimeError(message)
+        return answer_of(request)
+
+    answer_of = engines._answer_of
+    monkeypatch.setattr(engines, "_answer_of", fail_once)
+    with pytest.raises(RuntimeError, match="no memory"):
+        engine.run(frames[[0, 1, 0, 1, 0, 1]])
+    np.testing.assert_array_equal(engine.run(frames), expected)
 
 
 @pytest.mark.parametrize("runtime", ENGINES)
