@@ -76,16 +76,19 @@ def unchanged(frame: PreparedFrame) -> RestoredFrame:
 def restore_frame(frame: PreparedFrame, answer_yx: Float32, strength: float, grey_range: GreyRange) -> RestoredFrame:
     """Blend a method's answer into a copy of the frame where its mask allows it."""
     change = answer_yx - frame.grey_yx
-    change *= np.float32(strength)
-    change *= frame.mask_yx
+    everywhere = bool(frame.mask_yx.all())
+    if strength != 1:
+        change *= np.float32(strength)
+    if not everywhere:
+        change *= frame.mask_yx
     output = frame.pixels.copy()
     low = high = 0
     channels = [np.s_[:, :]] if output.ndim == 2 else [np.s_[:, :, c] for c in range(3)]
     for channel in channels:
         changed, below, above = grey_range.add(frame.pixels[channel], change)
-        if (below or above) and not frame.mask_yx.all():  # pixels that stay as they are do not count
+        if (below or above) and not everywhere:  # pixels that stay as they are do not count
             _, below, above = grey_range.add(frame.pixels[channel][frame.mask_yx], change[frame.mask_yx])
-        np.copyto(output[channel], changed, where=frame.mask_yx)
+        np.copyto(output[channel], changed, where=everywhere or frame.mask_yx)
         low, high = low + below, high + above
     return RestoredFrame(frame.number, output, frame.overlay_pixels, low, high)
 
@@ -100,7 +103,7 @@ def check_answers(answers: object, grey_nyx: Float32, name: str) -> None:
 
 def _why_empty(grey_yx: Float32, mask_yx: Mask) -> str:
     """Return why a frame must be left alone, or nothing."""
-    values = grey_yx[mask_yx]
+    values = grey_yx.reshape(-1) if mask_yx.all() else grey_yx[mask_yx]
     if values.size == 0:
         return "no ultrasound found in this frame"
     if _has_contrast(values):
