@@ -77,11 +77,11 @@ def run_benchmark(settings: Settings, tell: Tell = lambda _: None) -> dict[str, 
 
     threads = settings.threads or physical_cores()
     frame = _frame(settings.size)
-    batch = np.repeat(frame, frames_per_batch(settings.size, settings.size), axis=0)
     tell("loading")
     single, reduced = (
         load_method(settings.model, "cpu", precision=precision, threads=threads) for precision in ("single", "reduced")
     )
+    batch = np.repeat(frame, frames_per_batch(single, settings.size, settings.size), axis=0)
     _set_threads(threads)
     contenders: dict[str, Contender] = {
         "default": lambda: single.despeckle(batch),
@@ -187,7 +187,7 @@ def end_to_end(method: FrameDespeckler, size: int, rounds: int) -> dict[str, Any
     base = np.round(255 * _frame(size)[0]).astype(np.uint8)
     pixels = np.stack([np.roll(base, 3 * number, axis=1) for number in range(CINE_FRAMES)])
     grey = (pixels / np.float32(255)).astype(np.float32)
-    at_once = frames_per_batch(size, size)
+    at_once = frames_per_batch(method, size, size)
     with tempfile.TemporaryDirectory(prefix="speckle2self-") as folder:
         source, target = Path(folder) / "cine.nrrd", Path(folder) / "clean.nrrd"
         write_image(UltrasoundImage(pixels, "TYX"), source)

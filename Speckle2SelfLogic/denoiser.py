@@ -49,6 +49,7 @@ ProgressCallback = Callable[[int, int], None]
 """Called with the number of finished frames and their total."""
 
 PIXELS_PER_BATCH = 2 * 512 * 512
+MOST_FRAMES_PER_BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -239,7 +240,7 @@ class Denoiser:
             As `run`.
         """
         chosen = self.chosen_frames(len(frames))
-        batches = list(_batches(chosen, self.settings.batch_frames or frames_per_batch(*frames.shape[1:3])))
+        batches = list(_batches(chosen, self._batch_frames(frames)))
         steps = _Steps(self, frames, context, region)
 
         def answer(prepared: list[PreparedFrame]) -> Answers:
@@ -258,6 +259,9 @@ class Denoiser:
                 yield result.number, result.pixels
             if progress is not None:
                 progress(report.processed + len(report.skipped), len(chosen))
+
+    def _batch_frames(self, frames: Pixels) -> int:
+        return self.settings.batch_frames or frames_per_batch(self.method, *frames.shape[1:3])
 
     def _sector(self, frames: Pixels, grey_range: GreyRange) -> Sector:
         if not self.settings.keep_outside_sector:
@@ -344,9 +348,14 @@ def _check_shapes(frames: Pixels, sector: Sector, region: Pixels | None) -> None
         raise SettingsError(message)
 
 
-def frames_per_batch(height: int, width: int) -> int:
-    """Return how many frames of a size are processed at once, unless settings say otherwise."""
-    return min(max(PIXELS_PER_BATCH // (height * width), 1), 16)
+def frames_per_batch(method: FrameDespeckler, height: int, width: int) -> int:
+    """Return how many frames of a size a method is given at once, unless settings say otherwise.
+
+    One that has threads of its own takes frame by frame from what it is given, and at the end of it some threads wait
+    for the last frames: it gets more at once.
+    """
+    pixels = PIXELS_PER_BATCH * max(1, 2 * getattr(method, "threads", 0))
+    return min(max(pixels // (height * width), 1), MOST_FRAMES_PER_BATCH)
 
 
 def _batches(indices: range, size: int) -> Iterator[range]:
