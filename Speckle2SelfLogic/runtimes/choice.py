@@ -57,7 +57,8 @@ def choose(card: ModelCard, runtime: str, precision: str, threads: int) -> tuple
         remembered = _remembered(read_record(path).get(key), allowed)
         if remembered is None and keep_entry(path, "checked", "can be written"):
             ready, refused = _ready(card, allowed, threads)
-            seconds = measure({candidate: prepared.engine for candidate, prepared in ready.items()})
+            engines = {candidate: prepared.engine for candidate, prepared in ready.items()}
+            seconds = measure(engines, frames=2 * (threads or physical_cores()))
             remembered = min(seconds, key=lambda candidate: seconds[candidate])
             named = {f"{name} {kind}": round(value, 5) for (name, kind), value in seconds.items()}
             keep_entry(path, key, {"fastest": list(remembered), "seconds": named})
@@ -73,16 +74,19 @@ def choose(card: ModelCard, runtime: str, precision: str, threads: int) -> tuple
     raise ParityError(refusals[-1] if refusals else f"No runtime here offers {precision} precision.")
 
 
-def measure(engines: Mapping[Candidate, Engine], rounds: int = ROUNDS) -> dict[Candidate, float]:
-    """Return the shortest time of each engine for a frame, in seconds; they take turns, so that load hits all alike."""
-    frame = np.random.default_rng(0).random((1, SIDE_PX, SIDE_PX), np.float32)
+def measure(engines: Mapping[Candidate, Engine], rounds: int = ROUNDS, frames: int = 1) -> dict[Candidate, float]:
+    """Return the shortest time of each engine for a frame, in seconds; they take turns, so that load hits all alike.
+
+    So many frames are given at once, as those of a cine are.
+    """
+    batch = np.random.default_rng(0).random((frames, SIDE_PX, SIDE_PX), np.float32)
     seconds = dict.fromkeys(engines, float("inf"))
     for turn in range(rounds + 1):
         for candidate, engine in engines.items():
             with one_at_a_time:
                 started = time.perf_counter()
-                engine.run(frame)
-                taken = time.perf_counter() - started
+                engine.run(batch)
+                taken = (time.perf_counter() - started) / frames
             if turn:  # the first warms up
                 seconds[candidate] = min(seconds[candidate], taken)
     return seconds
