@@ -193,6 +193,7 @@ def end_to_end(method: FrameDespeckler, size: int, rounds: int) -> dict[str, Any
         write_image(UltrasoundImage(pixels, "TYX"), source)
 
         def whole() -> None:
+            target.unlink(missing_ok=True)  # replacing a file waits for the disk
             write_image(Denoiser(method).run(read_image(source)).image, target)
 
         def alone() -> None:

@@ -169,7 +169,7 @@ class OpenVinoEngine:
                 request = requests[number % len(requests)]
                 if number >= len(requests):
                     answers[number - len(requests)] = _answer_of(request)[:height, :width]
-                request.start_async([frame_yx[None, None]])
+                request.start_async([frame_yx[None, None]], share_inputs=True)
             for number in range(max(len(frames_nyx) - len(requests), 0), len(frames_nyx)):
                 answers[number] = _answer_of(requests[number % len(requests)])[:height, :width]
         except BaseException:

@@ -228,7 +228,7 @@ def test_the_choice_is_measured_once_and_remembered(a_card, a_cache, monkeypatch
     (a_cache / "choices.json").unlink(missing_ok=True)
     calls = []
 
-    def measured(candidates):
+    def measured(candidates, frames):
         calls.append(candidates)
         return {candidate: 1.0 + (candidate[0] != "onnx") for candidate in candidates}
 
