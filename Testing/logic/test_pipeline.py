@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import ndimage
 
-from Speckle2SelfLogic.denoiser import Denoiser
+from Speckle2SelfLogic.denoiser import MOST_FRAMES_PER_BATCH, Denoiser, frames_per_batch
 from Speckle2SelfLogic.errors import CancelledError
 from Speckle2SelfLogic.frame_steps import _has_contrast
 from Speckle2SelfLogic.image import UltrasoundImage
@@ -70,6 +70,13 @@ def test_a_method_of_many_threads_gives_the_same_cine_as_one_of_one():
     np.testing.assert_array_equal(first.image.pixels, second.image.pixels)
     assert calls[-1] == (7, 7)
     assert many.workers == {threading.current_thread().name}, "the method stays in the caller's thread"
+
+
+def test_a_method_of_many_threads_gets_more_frames_at_once_up_to_a_limit():
+    one, two, many = (frames_per_batch(Halver(threads), 512, 512) for threads in (1, 2, 64))
+    assert (one, two, many) == (4, 8, MOST_FRAMES_PER_BATCH)
+    assert frames_per_batch(object(), 512, 512) == 2, "a batch that is run as one needs its memory"
+    assert frames_per_batch(Halver(1), 4096, 4096) == 1
 
 
 def test_cancelling_while_steps_overlap_leaves_no_thread_behind():
