@@ -55,9 +55,14 @@ def test_every_picture_that_the_results_name_is_there(some_docs):
 
 
 def test_writing_the_same_rows_again_gives_the_same_files(some_docs, a_folder, tmp_path):
+    """And nothing of an earlier writing stays that the results no longer show."""
+    stale = tmp_path / "docs" / "figures" / "worse-s-i-bias.png"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
     again = write_results(a_folder, tmp_path / "docs").parent
     for path in (path for path in some_docs.rglob("*") if path.is_file()):
         assert (again / path.relative_to(some_docs)).read_bytes() == path.read_bytes(), path.name
+    assert not stale.exists()
 
 
 def test_the_best_mean_is_bold_and_input_and_truth_are_not_ranked(a_folder):

@@ -94,7 +94,12 @@ def _weakness(evidence: Evidence, data: str, figure: str) -> Weakness | None:
 
 
 def weaknesses_section(evidence: Evidence, figures: Path, outside: Path) -> str:
-    """Return the section with one table, and sheets of the frames with the largest losses in different sets."""
+    """Return the section with one table, and sheets of the frames with the largest losses in different sets.
+
+    Sheets of an earlier section, which may have shown other losses, are removed.
+    """
+    for earlier in (*figures.glob("worse-*.png"), *outside.glob("worse-*.png")):
+        earlier.unlink()
     found = weaknesses(evidence)
     heading = f"## 5. What {evidence.ours} is worse at\n"
     if not any(m.method == evidence.ours for m in evidence.measured):
