@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -243,7 +243,7 @@ class Denoiser:
         batches = list(_batches(chosen, self._batch_frames(frames)))
         steps = _Steps(self, frames, context, region)
 
-        def answer(prepared: list[PreparedFrame]) -> Answers:
+        def answer(prepared: _PreparedBatch) -> Answers:
             if is_cancelled is not None and is_cancelled():
                 message = f"Stopped after {report.processed + len(report.skipped)} of {len(chosen)} frames."
                 raise CancelledError(message)
@@ -276,6 +276,13 @@ class Denoiser:
         return as_frames(np.asarray(region, bool), image, self.settings.slice_axis)
 
 
+class _PreparedBatch(NamedTuple):
+    """Frames that are ready for the method, and the memory that holds their grey."""
+
+    frames: list[PreparedFrame]
+    memory_nyx: Float32
+
+
 @dataclass(frozen=True)
 class _Steps:
     """What is done to a batch of frames before, by and after the method."""
@@ -284,33 +291,42 @@ class _Steps:
     frames: Pixels
     context: ImageContext
     region: Pixels | None
+    spare: list[Float32] = field(default_factory=list)
+    """Memory of finished batches, for the next: that of a new array costs more than what is computed in it."""
 
-    def prepare(self, batch: range) -> list[PreparedFrame]:
+    def prepare(self, batch: range) -> _PreparedBatch:
         grey_range, sector = self.context.grey_range, self.context.sector
         keep_overlays = self.denoiser.settings.keep_overlays
-        return [
-            prepare_frame(number, np.asarray(self.frames[number]), grey_range, sector.mask_yx, region_yx, keep_overlays)
-            for number in batch
-            for region_yx in [None if self.region is None else self.region[number]]
-        ]
+        memory = self.spare.pop() if self.spare else np.empty((len(batch), *sector.mask_yx.shape), np.float32)
+        prepared = []
+        for number, grey in zip(batch, memory, strict=False):  # the last batch may be smaller
+            pixels, region_yx = np.asarray(self.frames[number]), None if self.region is None else self.region[number]
+            prepared.append(prepare_frame(number, pixels, grey_range, sector.mask_yx, region_yx, keep_overlays, grey))
+        return _PreparedBatch(prepared, memory)
 
-    def answer(self, prepared: list[PreparedFrame]) -> Answers:
-        ready = [frame.grey_yx for frame in prepared if not frame.empty_because]
-        if not ready:
+    def answer(self, prepared: _PreparedBatch) -> Answers:
+        frames = prepared.frames
+        is_ready = np.array([not frame.empty_because for frame in frames])
+        if not is_ready.any():
             return ()
-        grey_nyx = np.stack(ready)
+        grey_nyx = prepared.memory_nyx[: len(frames)]
+        if not is_ready.all():
+            grey_nyx = grey_nyx[is_ready]
+        grey_nyx.flags.writeable = False  # the frames need it again
         answers = self.denoiser.method.despeckle(grey_nyx)
         check_answers(answers, grey_nyx, self.denoiser.method.name)
         return tuple(answers)
 
-    def finish(self, prepared: list[PreparedFrame], answers: Answers) -> list[RestoredFrame]:
+    def finish(self, prepared: _PreparedBatch, answers: Answers) -> list[RestoredFrame]:
         left, strength = iter(answers), self.denoiser.settings.strength
-        return [
+        restored = [
             unchanged(frame)
             if frame.empty_because
             else restore_frame(frame, next(left), strength, self.context.grey_range)
-            for frame in prepared
+            for frame in prepared.frames
         ]
+        self.spare.append(prepared.memory_nyx)
+        return restored
 
 
 def check_domain(method: FrameDespeckler, image: UltrasoundImage) -> None:

@@ -18,7 +18,7 @@ Mask = npt.NDArray[np.bool_]
 LOWEST_CONTRAST = 4 / 255
 """Frames whose grey spans less than this between the 1 % and the 99 % quantile are returned unchanged."""
 OUTSIDE_REGION = "outside the region"
-_PROOF_STEP = 61
+_PROOF_STEP = 241
 
 
 class PreparedFrame(NamedTuple):
@@ -28,6 +28,7 @@ class PreparedFrame(NamedTuple):
     pixels: Pixels
     """As in the image."""
     grey_yx: Float32
+    """What the method sees. Restoring the frame needs this memory for something else."""
     mask_yx: Mask
     """Pixels that may change."""
     overlay_pixels: int
@@ -47,10 +48,16 @@ class RestoredFrame(NamedTuple):
 
 
 def prepare_frame(
-    number: int, pixels: Pixels, grey_range: GreyRange, sector_yx: Mask, region_yx: Pixels | None, find_overlays: bool
+    number: int,
+    pixels: Pixels,
+    grey_range: GreyRange,
+    sector_yx: Mask,
+    region_yx: Pixels | None,
+    find_overlays: bool,
+    grey: Float32,
 ) -> PreparedFrame:
-    """Turn a frame (Y, X) or (Y, X, C) into grey 0..1, and find which of its pixels may change."""
-    grey = grey_frame(pixels, grey_range)
+    """Turn a frame (Y, X) or (Y, X, C) into grey 0..1, in an array (Y, X), and find which of its pixels may change."""
+    grey_frame(pixels, grey_range, grey)
     if region_yx is not None and not region_yx.any():
         return PreparedFrame(number, pixels, grey, sector_yx, 0, OUTSIDE_REGION)
     mask, overlay_pixels = without_surround(sector_yx, grey), 0
@@ -60,7 +67,7 @@ def prepare_frame(
         if overlay_pixels:
             mask = mask & ~overlay
             if not overlay.all():
-                grey = _fill_from_neighbours(grey, overlay)
+                grey[...] = _fill_from_neighbours(grey, overlay)
     empty_because = "low contrast: the whole image is noise at most" if grey_range.is_meaningless else ""
     empty_because = empty_because or _why_empty(grey, mask)
     if region_yx is not None:
@@ -74,21 +81,23 @@ def unchanged(frame: PreparedFrame) -> RestoredFrame:
 
 
 def restore_frame(frame: PreparedFrame, answer_yx: Float32, strength: float, grey_range: GreyRange) -> RestoredFrame:
-    """Blend a method's answer into a copy of the frame where its mask allows it."""
-    change = answer_yx - frame.grey_yx
+    """Blend a method's answer into a copy of the frame where its mask allows it. The frame's grey is lost."""
+    change = np.subtract(answer_yx, frame.grey_yx, out=frame.grey_yx)
     everywhere = bool(frame.mask_yx.all())
     if strength != 1:
         change *= np.float32(strength)
     if not everywhere:
         change *= frame.mask_yx
-    output = frame.pixels.copy()
-    low = high = 0
-    channels = [np.s_[:, :]] if output.ndim == 2 else [np.s_[:, :, c] for c in range(3)]
-    for channel in channels:
-        changed, below, above = grey_range.add(frame.pixels[channel], change)
-        if (below or above) and not everywhere:  # pixels that stay as they are do not count
-            _, below, above = grey_range.add(frame.pixels[channel][frame.mask_yx], change[frame.mask_yx])
-        np.copyto(output[channel], changed, where=everywhere or frame.mask_yx)
+    counted = None if everywhere else frame.mask_yx  # pixels that stay as they are do not count
+    if frame.pixels.ndim == 2:
+        output, low, high = grey_range.add(frame.pixels, change, counted)
+        if not everywhere:
+            np.copyto(output, frame.pixels, where=~frame.mask_yx)
+        return RestoredFrame(frame.number, output, frame.overlay_pixels, low, high)
+    output, low, high = frame.pixels.copy(), 0, 0
+    for colour in range(3):
+        changed, below, above = grey_range.add(frame.pixels[..., colour], change.copy(), counted)
+        np.copyto(output[..., colour], changed, where=everywhere or frame.mask_yx)
         low, high = low + below, high + above
     return RestoredFrame(frame.number, output, frame.overlay_pixels, low, high)
 

@@ -47,10 +47,15 @@ def grey_range_of(image: UltrasoundImage) -> GreyRange:
     return GreyRange.of(image.pixels[..., :3] if image.is_colour else image.pixels)
 
 
-def grey_frame(pixels: Pixels, grey_range: GreyRange) -> Float32:
-    """Return one frame (Y, X) or (Y, X, C) as grey 0..1 (Y, X); colour becomes luminance."""
-    grey = grey_range.to_grey(pixels)
-    return luminance(grey) if pixels.ndim == 3 else grey
+def grey_frame(pixels: Pixels, grey_range: GreyRange, out: Float32 | None = None) -> Float32:
+    """Return one frame (Y, X) or (Y, X, C) as grey 0..1 (Y, X), in ``out`` if given; colour becomes luminance."""
+    if pixels.ndim == 2:
+        return grey_range.to_grey(pixels, out)
+    grey = luminance(grey_range.to_grey(pixels))
+    if out is None:
+        return grey
+    out[...] = grey
+    return out
 
 
 class FlatFrames:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import ndimage
 
-from Speckle2SelfLogic.denoiser import MOST_FRAMES_PER_BATCH, Denoiser, frames_per_batch
+from Speckle2SelfLogic.denoiser import MOST_FRAMES_PER_BATCH, Denoiser, DenoiseSettings, frames_per_batch
 from Speckle2SelfLogic.errors import CancelledError
 from Speckle2SelfLogic.frame_steps import _has_contrast
 from Speckle2SelfLogic.image import UltrasoundImage
@@ -77,6 +77,38 @@ def test_a_method_of_many_threads_gets_more_frames_at_once_up_to_a_limit():
     assert (one, two, many) == (4, 8, MOST_FRAMES_PER_BATCH)
     assert frames_per_batch(object(), 512, 512) == 2, "a batch that is run as one needs its memory"
     assert frames_per_batch(Halver(1), 4096, 4096) == 1
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_memory_that_batches_share_does_not_show_in_any_frame(kind, threads):
+    pixels = np.random.default_rng(1).integers(0, 255, (9, 20, 24)).astype(kind)
+    pixels[[0, 4, 8]] = 7  # left alone, so that batches are given in part
+    cine = UltrasoundImage(pixels, "TYX")
+    denoiser = Denoiser(Halver(threads), DenoiseSettings(batch_frames=2))
+    context = denoiser.context_of(cine)
+    together = denoiser.run(cine, context=context).image.pixels
+    alone = [denoiser.run(UltrasoundImage(frame[None], "TYX"), context=context).image.pixels[0] for frame in pixels]
+    np.testing.assert_array_equal(together, alone)
+    assert (together[1] != pixels[1]).any()
+
+
+def test_a_method_that_writes_into_its_frames_is_no_method():
+    class Writer(Halver):
+        def despeckle(self, frames):
+            frames *= 0.5
+            return frames
+
+    with pytest.raises(ValueError, match="read-only"):
+        Denoiser(Writer(1)).run(UltrasoundImage(np.random.default_rng(2).random((20, 24), np.float32)))
+
+
+def test_clipped_values_count_where_they_are_asked_for():
+    grey_range = GreyRange(0.0, 255.0, 0.0, 255.0)
+    pixels, change = np.array([[10, 250, 100]], np.uint8), np.array([[-0.5, 0.5, 0.1]], np.float32)
+    changed, below, above = grey_range.add(pixels, change.copy())
+    assert (changed.tolist(), below, above) == ([[0, 255, 126]], 1, 1)
+    assert grey_range.add(pixels, change, np.array([[False, True, True]]))[1:] == (0, 1)
 
 
 def test_cancelling_while_steps_overlap_leaves_no_thread_behind():
