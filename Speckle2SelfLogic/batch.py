@@ -90,32 +90,41 @@ def despeckle_file(
     progress: ProgressCallback | None = None,
     is_cancelled: Callable[[], bool] | None = None,
     *,
-    read: Callable[[Path], UltrasoundImage] = read_image,
+    region: str = "",
     is_repeatable: bool = False,
 ) -> FileResult:
     """Read, despeckle and write one file; fills in and returns ``pair``. Raises what its steps raise.
 
-    Long cines go from file to file frame by frame where their formats allow it, see `streaming`.
+    A ``region`` of a DICOM screen is chosen as for `dicom_regions.read_region`. Long cines go from file to file frame
+    by frame where their formats allow it, see `streaming`.
     """
-    if read is read_image and (cine := stored_cine(pair.source, pair.target, denoiser)):
+    if cine := stored_cine(pair.source, pair.target, denoiser, region):
         with _losses() as losses:
             pair.report = despeckle_stored(
                 cine, pair.target, denoiser, progress, is_cancelled, is_repeatable=is_repeatable
             )
         pair.notes += [*losses, *_notes_on(cine.header)]
         return pair
-    image = read(pair.source)
+    image = _read(pair.source, region)
     check_writable(image, pair.target)
     despeckled = denoiser.run(image, progress, is_cancelled)
     pair.notes += write_with_notes(despeckled.image, pair.target, is_repeatable=is_repeatable)
     pair.notes += _notes_on(image)
     if image.pixels.nbytes >= STREAMED_FROM_BYTES:
         pair.notes.append(
-            f"All {image.pixels.nbytes / 1e9:.1f} GB were held in memory; a region of a screen, slices along x or y "
-            "and some layouts of files do not go frame by frame."
+            f"All {image.pixels.nbytes / 1e9:.1f} GB were held in memory; slices along x or y and some layouts of "
+            "files do not go frame by frame."
         )
     pair.report = despeckled.report
     return pair
+
+
+def _read(source: Path, region: str) -> UltrasoundImage:
+    if not region:
+        return read_image(source)
+    from Speckle2SelfLogic.dicom_regions import read_region
+
+    return read_region(source, region)
 
 
 def _notes_on(image: UltrasoundImage) -> list[str]:

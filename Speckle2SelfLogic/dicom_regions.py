@@ -17,9 +17,11 @@ from Speckle2SelfLogic import integrity
 from Speckle2SelfLogic.dicom import read_dicom
 from Speckle2SelfLogic.dicom_geometry import COLOUR_FLOW, FORMAT_2D, TISSUE, region_pixel_size
 from Speckle2SelfLogic.errors import SettingsError, UnsupportedImageError
-from Speckle2SelfLogic.image import Crop, UltrasoundImage
+from Speckle2SelfLogic.frames_in_file import Frames
+from Speckle2SelfLogic.image import Crop, Pixels, UltrasoundImage
 from Speckle2SelfLogic.plain_errors import one_sentence
 from Speckle2SelfLogic.quiet import quiet_dicom
+from Speckle2SelfLogic.stored_cine import StoredCine
 
 _CONTENTS = {  # Region Data Type, DICOM PS3.3 C.8.5.5.1.1
     0: "nothing",
@@ -77,13 +79,39 @@ def read_region(path: Path, choice: str) -> UltrasoundImage:
         If the file is no DICOM file.
     """
     with one_sentence(path, "cannot be read"):
-        if not integrity.is_dicom(path):
-            message = (
-                f"'{path}' is not a DICOM file, so it has no ultrasound regions; leave the choice of a region out."
-            )
-            raise UnsupportedImageError(message)
-        region = _chosen(path, screen_regions(path), choice)
-        return _cropped(read_dicom(path), _header(path), region)
+        region = chosen_region(path, choice)
+        image = read_dicom(path)
+        return _cropped(image, np.ascontiguousarray(_inside(image, region)), path, region)
+
+
+def chosen_region(path: Path, choice: str) -> ScreenRegion:
+    """Return the region of a DICOM file that a choice means; raises what `read_region` raises."""
+    if not integrity.is_dicom(path):
+        message = f"'{path}' is not a DICOM file, so it has no ultrasound regions; leave the choice of a region out."
+        raise UnsupportedImageError(message)
+    return _chosen(path, screen_regions(path), choice)
+
+
+def cropped_cine(cine: StoredCine, path: Path, region: ScreenRegion) -> StoredCine:
+    """Return a cine of a DICOM file that stays where it is, cropped to a region as `read_region` does."""
+    header = _cropped(cine.header, _inside(cine.header, region), path, region)
+    return StoredCine(header, _CroppedFrames(cine.frames, region.crop))
+
+
+class _CroppedFrames:
+    """A rectangle of each frame, cut out when it is asked for."""
+
+    def __init__(self, frames: Frames, crop: Crop) -> None:
+        self._frames, self._crop = frames, crop
+        self.shape = (frames.shape[0], crop.rows, crop.columns, *frames.shape[3:])
+        self.dtype, self.close = frames.dtype, frames.close
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __getitem__(self, number: int) -> Pixels:
+        row, column, rows, columns = self._crop
+        return np.ascontiguousarray(self._frames[number][row : row + rows, column : column + columns])
 
 
 def _header(path: Path) -> Dataset:
@@ -121,11 +149,17 @@ def _chosen(path: Path, regions: tuple[ScreenRegion, ...], choice: str) -> Scree
     return fitting[0]
 
 
-def _cropped(image: UltrasoundImage, dataset: Dataset, region: ScreenRegion) -> UltrasoundImage:
+def _inside(image: UltrasoundImage, region: ScreenRegion) -> Pixels:
     row, column, rows, columns = region.crop
-    leading = (slice(None),) * len(image.frame_axes_first)
-    inside = (*leading, slice(row, row + rows), slice(column, column + columns))
-    pixels = np.ascontiguousarray(image.pixels[inside])
+    rectangle = (slice(row, row + rows), slice(column, column + columns))
+    inside = (slice(None),) * len(image.frame_axes_first) + rectangle
+    return image.pixels[inside]
+
+
+def _cropped(image: UltrasoundImage, pixels: Pixels, path: Path, region: ScreenRegion) -> UltrasoundImage:
+    """Return an image with the pixels of one of its regions, and with the geometry of that."""
+    row, column = region.crop[:2]
+    dataset = _header(path)
     x_mm, y_mm, calibration = region_pixel_size(dataset.SequenceOfUltrasoundRegions[region.number - 1], dataset)
     spacing = (x_mm, y_mm, *image.spacing_mm[2:])
     cosines = np.reshape(image.direction, (len(spacing), len(spacing)))

@@ -13,7 +13,6 @@ from Speckle2SelfLogic.errors import SettingsError
 
 if TYPE_CHECKING:
     from Speckle2SelfLogic.batch import FileResult
-    from Speckle2SelfLogic.image import UltrasoundImage
     from Speckle2SelfLogic.raw.run import RawOptions
 
 _RAW = "Raw data"
@@ -78,7 +77,7 @@ def despeckle_function(
         write=write,
     )
     if options is None:
-        return functools.partial(despeckle_file, read=_region_reader(region)) if region else despeckle_file
+        return functools.partial(despeckle_file, region=region)
     if region:
         message = "A region of a DICOM screen is B-mode; leave --region or --domain out."
         raise SettingsError(message)
@@ -116,15 +115,6 @@ def raw_options(
         message = f"B-mode input takes no {unfit[0]}; say what raw data hold with --domain, or leave it out."
         raise SettingsError(message)
     return None
-
-
-def _region_reader(region: str) -> Callable[[Path], UltrasoundImage]:
-    from Speckle2SelfLogic.dicom_regions import read_region
-
-    def read(path: Path) -> UltrasoundImage:
-        return read_region(path, region)
-
-    return read
 
 
 def _raw_options(

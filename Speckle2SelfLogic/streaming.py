@@ -27,23 +27,31 @@ STREAMED_FROM_BYTES = 1 << 28
 _SMALLEST_SHARE = 16
 
 
-def stored_cine(source: Path, target: Path, denoiser: Denoiser) -> StoredCine | None:
+def stored_cine(source: Path, target: Path, denoiser: Denoiser, region: str = "") -> StoredCine | None:
     """Open a cine to be streamed from one file to another; None if it is short, or formats or settings forbid it.
+
+    With a ``region`` of a DICOM screen it is cropped, as `dicom_regions.read_region` does.
 
     Raises
     ------
     ImageFileError, UnsupportedImageError
         As `stored_cine.open_cine`.
+    SettingsError
+        If there is no such region.
     """
     is_possible = image_suffix(target) in STREAMED_SUFFIXES and denoiser.settings.slice_axis in ("auto", "z")
     is_header = image_suffix(source) in DETACHED_SUFFIXES
     if not is_possible or (not is_header and source.stat().st_size < STREAMED_FROM_BYTES // _SMALLEST_SHARE):
         return None
+    if region:
+        from Speckle2SelfLogic.dicom_regions import chosen_region, cropped_cine
+
+        chosen = chosen_region(source, region)
     cine = open_cine(source, target.parent)
     if cine is not None and cine.byte_count < STREAMED_FROM_BYTES:
         cine.frames.close()
         return None
-    return cine
+    return cropped_cine(cine, source, chosen) if region and cine is not None else cine
 
 
 def despeckle_stored(

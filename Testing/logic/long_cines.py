@@ -47,7 +47,7 @@ def both_ways(source, target, monkeypatch, settings=DenoiseSettings(), **options
     for threshold in (1 << 40, 1):
         monkeypatch.setattr(streaming, "STREAMED_FROM_BYTES", threshold)
         denoiser = Denoiser(Halver(), settings)
-        cine = streaming.stored_cine(source, target, denoiser)
+        cine = streaming.stored_cine(source, target, denoiser, options.get("region", ""))
         assert (cine is not None) == (threshold == 1)
         if cine is not None:
             cine.frames.close()

@@ -4,10 +4,13 @@ import numpy as np
 import pydicom
 import pytest
 
+from Speckle2SelfLogic import streaming
+from Speckle2SelfLogic.denoiser import Denoiser
 from Speckle2SelfLogic.dicom_regions import read_region, screen_regions
 from Speckle2SelfLogic.errors import SettingsError, UnsupportedImageError
 from Speckle2SelfLogic.io import check_writable, read_image, write_image
 from Testing.logic.dicom_files import CINE, a_dicom_file, a_region, bundled
+from Testing.logic.long_cines import Halver, both_ways
 
 SCREEN = np.arange(5 * 20 * 30, dtype=np.uint8).reshape(5, 20, 30)
 
@@ -83,6 +86,22 @@ def test_a_cropped_cine_is_written_with_the_region_moved_along(a_screen, tmp_pat
     assert again.calibration.is_calibrated
     np.testing.assert_allclose(again.spacing_mm, right.spacing_mm)
     np.testing.assert_array_equal(again.pixels, right.pixels // 2)
+
+
+@pytest.mark.parametrize("target", ["out.nrrd", "out.dcm"])
+def test_a_region_of_a_long_cine_is_the_same_frame_by_frame(a_screen, target, tmp_path, monkeypatch):
+    options = {"region": "2", "is_repeatable": True}
+    contents, (whole, streamed) = both_ways(a_screen, tmp_path / target, monkeypatch, **options)
+    assert contents[0] == contents[1]
+    assert whole.report.processed == streamed.report.processed == 5
+    assert whole.notes == streamed.notes
+
+
+def test_a_region_that_is_not_there_is_refused_before_any_frame_is_decoded(a_screen, tmp_path, monkeypatch):
+    monkeypatch.setattr(streaming, "STREAMED_FROM_BYTES", 1)
+    monkeypatch.setattr(streaming, "open_cine", None)
+    with pytest.raises(SettingsError, match="has no region '7'"):
+        streaming.stored_cine(a_screen, tmp_path / "out.nrrd", Denoiser(Halver()), "7")
 
 
 def test_a_part_of_a_frame_with_a_place_in_the_patient_is_not_derived(tmp_path):
