@@ -9,9 +9,11 @@ What is compared:
   maximum and given to all three branches, of whose outputs one is kept (weights are random, which costs the same);
 - OpenCV's non-local means with `NLM_SETTINGS` on 8-bit grey, and our SRAD.
 
-Methods take turns, so that other load hits all alike. Seconds are the shortest of all rounds; a ratio is the median of
-the rounds' ratios. The first round warms up and does not count. On a busy machine ratios of processor time with one
-thread say more, since they leave out the waiting; with several threads they count those of torch that spin.
+Methods take turns, so that other load hits all alike, with a pause in which threads of the one before come to rest
+(those of PyTorch look for work for some milliseconds, and would keep a processor from the next). Seconds are the
+shortest of all rounds; a ratio is the median of the rounds' ratios. The first round warms up and does not count. On a
+busy machine ratios of processor time with one thread say more, since they leave out the waiting; with several threads
+they count those of torch that spin.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 NLM_SETTINGS = {"h": 10, "templateWindowSize": 7, "searchWindowSize": 21}
 MATRIX_SIDE = 1024
 CINE_FRAMES = 24
+PAUSE_SECONDS = 0.02
 PACKAGES = ("torch", "onnxruntime", "openvino", "opencv-python-headless", "numpy")
 Contender = Callable[[], object]
 Tell = Callable[[str], None]
@@ -122,7 +125,7 @@ def run_benchmark(settings: Settings, tell: Tell = lambda _: None) -> dict[str, 
         "ratios_of_processor_time": ratios(timing.processor),
     }
     tell("end to end")
-    result["end_to_end"] = end_to_end(single, settings.size, max(2, settings.rounds // 2))
+    result["end_to_end"] = end_to_end(single, settings.size, settings.rounds)
     return result
 
 
@@ -148,6 +151,7 @@ def time_in_turns(contenders: Mapping[str, Contender], rounds: int, tell: Tell =
     for turn in range(rounds + 1):
         tell(f"round {turn} of {rounds}")
         for name, contender in contenders.items():
+            time.sleep(PAUSE_SECONDS)
             started, used = time.perf_counter(), time.process_time()
             contender()
             if turn:

@@ -186,7 +186,9 @@ def _opened(
     with tempfile.TemporaryDirectory(prefix="speckle2self-") as folder:
         twin = Path(folder) / twin_name
         sample_bytes = twin_frames * math.prod(sizes[:-1]) * _MOST_PIXEL_BYTES
-        twin.write_bytes(twin_header + bytes(sample_bytes))
+        with twin.open("wb") as stream:
+            stream.write(twin_header)
+            stream.truncate(len(twin_header) + sample_bytes)  # zeros that take no place
         try:
             image = read_image(twin)
         except Speckle2SelfError:  # reading the file itself will say so, with its own name

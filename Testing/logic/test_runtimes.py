@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -246,8 +247,6 @@ def test_the_choice_is_measured_once_and_remembered(a_card, a_cache, monkeypatch
 
 
 def test_measuring_finds_the_faster_of_two_engines():
-    import time
-
     class Sleeper:
         runtime, precision = "torch", "single"
 
@@ -260,6 +259,22 @@ def test_measuring_finds_the_faster_of_two_engines():
 
     seconds = choice.measure({"slow": Sleeper(0.02), "fast": Sleeper(0.001)}, rounds=2)
     assert seconds["fast"] < seconds["slow"]
+
+
+def test_what_an_engine_leaves_behind_does_not_slow_the_next():
+    calls = []
+
+    class Disturbed:
+        runtime, precision = "torch", "single"
+
+        def run(self, frames):
+            is_first = calls[-1:] != [self]
+            calls.append(self)
+            time.sleep(0.05 if is_first else 0.001)
+            return frames
+
+    seconds = choice.measure({"one": Disturbed(), "other": Disturbed()}, rounds=2)
+    assert max(seconds.values()) < 0.05
 
 
 @pytest.mark.parametrize(
