@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 _JOBS_PER_ACTOR = 2
 """One is being done while the next one waits, so that no actor waits for the network."""
+LONGEST_WAIT_SECONDS = 600.0
+"""A run ends if Ray has no room for a single worker for so long."""
 
 
 class Despeckling:
@@ -52,16 +55,17 @@ class Cluster:
 
 
 class RayWorkers:
-    """A number of Ray actors. One that is lost (its machine too) is replaced where Ray has room.
+    """A number of Ray actors. Work begins with the first that has loaded the method; the others join when Ray has room.
 
-    On a cluster, source and destination must be reachable from every machine under the same path or URL.
+    An actor that is lost (its machine too) is replaced where and when there is room; until then the others go on. On a
+    cluster, source and destination must be reachable from every machine under the same path or URL.
 
     Raises
     ------
     SettingsError
         If Ray is not installed, or the cluster cannot be reached.
     Speckle2SelfError
-        If an actor cannot load the method, what that raised.
+        If an actor cannot load the method, what that raised; or if no machine has room for any.
     """
 
     def __init__(self, method: Method, count: int, cluster: Cluster) -> None:
@@ -78,11 +82,13 @@ class RayWorkers:
         if self._is_ours:
             self._connect(cluster.address, count, cluster.gpus_per_actor)
         self._actor_class = ray.remote(num_cpus=1, num_gpus=cluster.gpus_per_actor, max_restarts=0)(Despeckling)
-        self._actors: list[Any] = []
+        self._actors: dict[int, Any] = {}
+        self._coming: dict[Any, tuple[int, Any]] = {}
         self._running: dict[Any, tuple[Job, int]] = {}
         try:
-            self._actors += [self._actor_class.remote(method) for _ in range(count)]
-            self._wait_until_ready(self._actors)
+            for number in range(count):
+                self._start(number)
+            self._wait_for_an_actor()
         except BaseException:
             self.close()
             raise
@@ -90,27 +96,34 @@ class RayWorkers:
     @property
     def capacity(self) -> int:
         """Two jobs for each actor: the second one waits with it."""
-        return _JOBS_PER_ACTOR * len(self._actors)
+        return _JOBS_PER_ACTOR * max(1, len(self._actors))
 
     def submit(self, job: Job) -> None:
         """Give a job to the actor with the fewest."""
-        loads = [0] * len(self._actors)
-        for _, actor in self._running.values():
-            loads[actor] += 1
-        index = loads.index(min(loads))
-        self._running[self._actors[index].do.remote(job)] = job, index
+        if not self._actors:
+            self._wait_for_an_actor()
+        loads = Counter(number for _, number in self._running.values())
+        number = min(self._actors, key=lambda each: loads[each])
+        self._running[self._actors[number].do.remote(job)] = job, number
 
     def ended(self) -> list[tuple[Job, Outcome]]:
         """Wait until at least one job ended, and return those that did."""
-        self._ray.wait(list(self._running), num_returns=1)
-        ready, _ = self._ray.wait(list(self._running), num_returns=len(self._running), timeout=0)
-        return [self._result(reference) for reference in ready]
+        while True:
+            waited_for = [*self._running, *self._coming]
+            self._ray.wait(waited_for, num_returns=1)
+            ready, _ = self._ray.wait(waited_for, num_returns=len(waited_for), timeout=0)
+            for reference in ready:
+                if reference in self._coming:
+                    self._join(reference)
+            if ended := [self._result(reference) for reference in ready if reference in self._running]:
+                return ended
 
     def close(self) -> None:
         """End the actors, and Ray itself if it was started here."""
-        for actor in self._actors:
+        for actor in [*self._actors.values(), *(actor for _, actor in self._coming.values())]:
             self._ray.kill(actor, no_restart=True)
         self._actors.clear()
+        self._coming.clear()
         self._running.clear()
         if self._is_ours:
             self._ray.shutdown()
@@ -130,38 +143,58 @@ class RayWorkers:
             message = f"{where}: {(str(error).strip().splitlines() or [type(error).__name__])[0].rstrip('.')}."
             raise SettingsError(message) from error
 
-    def _wait_until_ready(self, actors: list[Any]) -> None:
+    def _start(self, number: int) -> None:
+        """Ask for an actor, which Ray makes as soon as it has room."""
+        actor = self._actor_class.remote(self._method)
+        self._coming[actor.ready.remote()] = number, actor
+
+    def _wait_for_an_actor(self) -> None:
+        ready, _ = self._ray.wait(list(self._coming), num_returns=1, timeout=LONGEST_WAIT_SECONDS)
+        if not ready:
+            message = (
+                f"No machine of the Ray cluster has had room for a worker for {LONGEST_WAIT_SECONDS:g} s; what is done "
+                "stays done, and the same command goes on from there."
+            )
+            raise Speckle2SelfError(message)
+        self._join(ready[0])
+
+    def _join(self, reference: Any) -> None:  # noqa: ANN401 - Ray has no types
+        """Give work to an actor from now on, or raise what kept it from loading the method."""
         from ray.exceptions import RayActorError, RayTaskError
 
+        number, actor = self._coming.pop(reference)
         try:
-            self._ray.get([actor.ready.remote() for actor in actors])
+            self._ray.get(reference)
         except RayTaskError as error:
             raise _cause(error) from error
         except RayActorError as error:
             message = f"A worker could not start: {_cause(error)}"
             raise Speckle2SelfError(message) from error
+        self._actors[number] = actor
 
     def _result(self, reference: Any) -> tuple[Job, Outcome]:  # noqa: ANN401 - Ray has no types
         from ray.exceptions import RayError
 
         from Speckle2SelfLogic.archive.job import Outcome
 
-        job, index = self._running.pop(reference)
+        job, number = self._running.pop(reference)
         try:
             return job, self._ray.get(reference)
         except RayError as error:
             reason = f"'{job.name}' lost its worker ({type(error).__name__}); often memory ran out."
-        self._replace_if_lost(index)
+        self._replace_if_lost(number)
         return job, Outcome(reason, may_pass=True)
 
-    def _replace_if_lost(self, index: int) -> None:
+    def _replace_if_lost(self, number: int) -> None:
         from ray.exceptions import RayError
 
+        if number not in self._actors:  # another of its jobs has told
+            return
         try:
-            self._ray.get(self._actors[index].ready.remote())
+            self._ray.get(self._actors[number].ready.remote())
         except RayError:
-            self._actors[index] = self._actor_class.remote(self._method)
-            self._wait_until_ready([self._actors[index]])
+            del self._actors[number]
+            self._start(number)
 
 
 def _cause(error: BaseException) -> Speckle2SelfError:

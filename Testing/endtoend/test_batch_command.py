@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from Speckle2SelfLogic import RESEARCH_USE
+from Speckle2SelfLogic.archive import ray_workers
 from Speckle2SelfLogic.archive.inline_worker import InlineWorker
 from Speckle2SelfLogic.archive.job import Method
 from Speckle2SelfLogic.archive.run import MANIFEST_NAME, Archive, run_archive
+from Speckle2SelfLogic.errors import Speckle2SelfError
 from Testing.logic.archives import a_mixed_archive, checksums
 
 FILES = int(os.environ.get("SPECKLE2SELF_BATCH_FILES", "27"))
@@ -132,3 +134,31 @@ def test_ray_gives_the_same_bytes_as_one_process(an_archive, undisturbed, tmp_pa
     assert result.returncode == 1, result.stderr
     assert f"{FILES - len(an_archive[1])} done, 0 done before" in result.stderr
     assert checksums(tmp_path / "out") == undisturbed
+
+
+def test_a_cluster_that_loses_a_machine_goes_on_with_the_others(an_archive, undisturbed, tmp_path):
+    utilities = pytest.importorskip("ray.cluster_utils", reason="the extra ray is not installed")
+    method, cluster = Method("median"), utilities.Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        machine = cluster.add_node(num_cpus=1)
+        archive = Archive(str(an_archive[0]), str(tmp_path / "out"), method)
+        three = ray_workers.Cluster(cluster.address)  # the third worker never has room
+        rows = run_archive(archive, lambda _: ray_workers.RayWorkers(method, 3, three))
+        names = [next(rows).name]
+        cluster.remove_node(machine)
+        names += [row.name for row in rows]
+    finally:
+        cluster.shutdown()
+    assert len(names) == FILES
+    assert checksums(tmp_path / "out") == undisturbed
+
+
+def test_a_cluster_without_room_ends_in_one_sentence(monkeypatch):
+    utilities = pytest.importorskip("ray.cluster_utils", reason="the extra ray is not installed")
+    monkeypatch.setattr(ray_workers, "LONGEST_WAIT_SECONDS", 1.0)
+    cluster = utilities.Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    try:
+        with pytest.raises(Speckle2SelfError, match="No machine of the Ray cluster has had room for a worker for 1 s"):
+            ray_workers.RayWorkers(Method("median"), 1, ray_workers.Cluster(cluster.address))
+    finally:
+        cluster.shutdown()
