@@ -39,7 +39,10 @@ class FrameDespeckler(Protocol):
         """Where the method was published."""
 
     def despeckle(self, frames_nyx: Float32) -> Float32:
-        """Despeckle frames (N, Y, X) of grey 0..1, read-only; returns the same shape, not necessarily within 0..1."""
+        """Despeckle frames (N, Y, X) of grey 0..1; returns the same shape, not necessarily within 0..1.
+
+        The frames may be read-only, and in memory that is used for something else later: keep a copy of them, if any.
+        """
 
 
 def method_domain(method: FrameDespeckler) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -126,7 +129,8 @@ def grey_beams(recording: BeamRecording, processing: Processing) -> Float32:
         message = "B-mode frames need no processing; read them as images."
         raise SettingsError(message)
     envelope = gained_envelope(recording, processing)
-    return compression_for(envelope, processing, recording.domain).to_grey(envelope)
+    compression = compression_for(envelope, processing, recording.domain)
+    return _frame_by_frame(compression.to_grey, envelope, np.float32)
 
 
 def gained_envelope(recording: BeamRecording, processing: Processing) -> Float32:
@@ -167,15 +171,31 @@ def bmode_image(recording: BeamRecording, processing: Processing) -> UltrasoundI
     spacing: tuple[float, ...] = ()
     origin: tuple[float, ...] = ()
     calibration = NOT_CONVERTED
+    shown: Callable[[Float32], Float32] = np.asarray
     if processing.geometry is not None:
         step_mm = recording.step_mm("scan conversion")
         first_mm = recording.first_sample * step_mm
         grid = grid_for(processing.geometry, grey.shape[1:], first_mm, step_mm)
-        grey = np.stack([scan_convert(frame, processing.geometry, grid, first_mm, step_mm) for frame in grey])
+        shown = functools.partial(
+            scan_convert, geometry=processing.geometry, grid=grid, first_mm=first_mm, step_mm=step_mm
+        )
         spacing, origin = (grid.spacing_mm,) * 2, grid.origin_mm
         calibration = Calibration(is_calibrated=True, reason="scan conversion by the geometry that was given")
         steps.append(f"scan-converted by {processing.geometry} to {grid.spacing_mm:.4f} mm")
-    return _as_image(np.round(grey * 255).astype(np.uint8), recording, steps, spacing, origin, calibration)
+    pixels = _frame_by_frame(lambda frame: np.round(shown(frame) * 255), grey, np.uint8)
+    return _as_image(pixels, recording, steps, spacing, origin, calibration)
+
+
+def _frame_by_frame(
+    function: Callable[[Float32], Float32], frames: Float32, kind: type[np.generic]
+) -> npt.NDArray[Any]:
+    """Return what a function makes of each frame; what it needs on the way is in memory for one of them only."""
+    first = np.asarray(function(frames[0]), kind)
+    made = np.empty((len(frames), *first.shape), kind)
+    made[0] = first
+    for number in range(1, len(frames)):
+        made[number] = function(frames[number])
+    return made
 
 
 def beam_image(values_nsl: Samples, recording: BeamRecording) -> UltrasoundImage:

@@ -99,7 +99,7 @@ def test_a_model_whose_card_names_envelopes_gets_envelopes(a_recording):
     seen = []
     method = a_method("envelope")
     plain = method.despeckle
-    method.despeckle = lambda frames: seen.append(frames) or plain(frames)
+    method.despeckle = lambda frames: seen.append(frames.copy()) or plain(frames)
     options = RawOptions(Domain.IQ, Processing(RANGE_DB))
     picture = despeckle_raw(a_recording, Denoiser(method), options).image
     assert picture.pixels.dtype == np.uint8
