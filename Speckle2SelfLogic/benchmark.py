@@ -22,7 +22,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -45,6 +45,7 @@ NLM_SETTINGS = {"h": 10, "templateWindowSize": 7, "searchWindowSize": 21}
 MATRIX_SIDE = 1024
 CINE_FRAMES = 24
 PAUSE_SECONDS = 0.02
+FRAMES_ALONE = 4
 PACKAGES = ("torch", "onnxruntime", "openvino", "opencv-python-headless", "numpy")
 Contender = Callable[[], object]
 Tell = Callable[[str], None]
@@ -88,17 +89,20 @@ def run_benchmark(settings: Settings, tell: Tell = lambda _: None) -> dict[str, 
     _set_threads(threads)
     contenders: dict[str, Contender] = {
         "default": lambda: single.despeckle(batch),
-        "default_alone": lambda: single.despeckle(frame),
+        "default_alone": _one_by_one(single, frame),
         "reference": _published(frame),
         "srad": _srad(frame),
         "matrix_product": _matrix_product(),
     }
     if _precision(reduced) != "single":
         contenders["reduced"] = lambda: reduced.despeckle(batch)
-        contenders["reduced_alone"] = lambda: reduced.despeckle(frame)
+        contenders["reduced_alone"] = _one_by_one(reduced, frame)
     if _version("opencv-python-headless") or _version("opencv-python"):
         contenders["opencv_nlm"] = _opencv_nlm(frame, threads)
-    timing = time_in_turns(contenders, settings.rounds, tell).for_each_frame({"default", "reduced"}, len(batch))
+    frames_of_a_call = dict.fromkeys(("default", "reduced"), len(batch)) | dict.fromkeys(
+        ("default_alone", "reduced_alone"), FRAMES_ALONE
+    )
+    timing = time_in_turns(contenders, settings.rounds, tell).for_each_frame(frames_of_a_call)
     seconds = timing.clock
     networks = {"default": _network(settings.model), "reference": _reference()}
     gflop = {name: _gflop(network, settings.size) for name, network in networks.items()}
@@ -136,11 +140,11 @@ class Timing:
     clock: Mapping[str, list[float]]
     processor: Mapping[str, list[float]]
 
-    def for_each_frame(self, names: Collection[str], frames: int) -> Timing:
-        """Divide the seconds of some contenders by the number of frames that each of their calls took."""
+    def for_each_frame(self, frames: Mapping[str, int]) -> Timing:
+        """Divide the seconds of contenders by the number of frames that each of their calls took, one if left out."""
 
         def divided(seconds: Mapping[str, list[float]]) -> dict[str, list[float]]:
-            return {name: [each / (frames if name in names else 1) for each in seconds[name]] for name in seconds}
+            return {name: [each / frames.get(name, 1) for each in seconds[name]] for name in seconds}
 
         return Timing(divided(self.clock), divided(self.processor))
 
@@ -215,6 +219,16 @@ def end_to_end(method: FrameDespeckler, size: int, rounds: int) -> dict[str, Any
         "overhead_of_shortest": round(min(seconds["whole"]) / min(seconds["alone"]) - 1, 3),
         "overhead_of_processor_time": round(min(used["whole"]) / min(used["alone"]) - 1, 3),
     }
+
+
+def _one_by_one(method: FrameDespeckler, frame: Float32) -> Contender:
+    """Return a contender that despeckles a frame several times; one would show how a processor wakes after a pause."""
+
+    def run() -> None:
+        for _ in range(FRAMES_ALONE):
+            method.despeckle(frame)
+
+    return run
 
 
 def _frame(size: int) -> Float32:

@@ -43,7 +43,7 @@ def test_contenders_take_turns_and_the_first_round_does_not_count():
 
 def test_a_batch_counts_for_each_of_its_frames():
     timing = benchmark.Timing({"default": [8.0], "reference": [3.0]}, {"default": [4.0], "reference": [2.0]})
-    each = timing.for_each_frame({"default"}, 4)
+    each = timing.for_each_frame({"default": 4})
     assert (each.clock, each.processor) == (
         {"default": [2.0], "reference": [3.0]},
         {"default": [1.0], "reference": [2.0]},
