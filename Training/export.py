@@ -1,6 +1,6 @@
 """Make a model of a run: a plain file of weights, and a card with recipe, training data and what was measured.
 
-    python -m Training.export RUN --name NAME [--card FILE.yaml] [--half] [--blend SHARE]
+    python -m Training.export RUN --name NAME [--card FILE.yaml] [--half] [--blend SHARE] [--without BLOCK]
 
 RUN is the ``output_dir`` of a training, finished or still going on. `Training/configs/despeckler_card.yaml` is an
 example of a file with the fields of a card that nobody can measure: title, licence, training data, intended use, known
@@ -52,6 +52,7 @@ def export_run(
     all_scales: bool = False,
     pairs: int = HELD_OUT_PAIRS,
     blend: float = 1.0,
+    without: str = "",
 ) -> ModelCard:
     """Write ``NAME.pt`` and ``NAME.json`` into a folder, in place of an older version there.
 
@@ -72,11 +73,13 @@ def export_run(
     blend
         Share of the way from the model that the run started from to its own weights. Between the two lie weights that
         keep more of what the start did well (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
+    without
+        A residual block of our network to leave out, such as ``decoder.0.1``, for a smaller network to go on from.
 
     Raises
     ------
     SettingsError
-        If the run has no checkpoint yet, or is to be blended and did not start from a model.
+        If the run has no checkpoint yet, is to be blended and did not start from a model, or has no such block.
     WeightsError
         If the name is taken by another model, or something cannot be written.
     """
@@ -87,6 +90,8 @@ def export_run(
     start = record.get("settings", {}).get("initial_weights")
     if blend != 1:
         kept = blended(kept, start, blend)
+    if without:
+        kept = without_block(kept, without)
     recipe = {
         "command": record.get("command", "not recorded"),
         "settings": record.get("settings", {}),
@@ -95,6 +100,8 @@ def export_run(
     }
     if blend != 1:
         recipe["blend"] = {"share_of_this_run": blend, "start": start, "sha256_of_start": load_network(start)[1].sha256}
+    if without:
+        recipe["left_out"] = without
     if note := details.pop("recipe_note", None):
         recipe["note"] = note
     settings = network_settings(kept)
@@ -125,6 +132,28 @@ def blended(state: Mapping[str, Tensor], start: str | None, share: float) -> dic
         message = f"The run started from '{start}', whose weights cannot be blended with its own; leave out --blend."
         raise SettingsError(message)
     return {name: torch.lerp(earlier[name].float(), value.float(), share) for name, value in state.items()}
+
+
+def without_block(state: Mapping[str, Tensor], block: str) -> dict[str, Tensor]:
+    """Return weights without one residual block, such as ``decoder.0.1``; the blocks behind it move up by one.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such block, or it is the only one of its stage.
+    """
+    stage, _, number = block.rpartition(".")
+    count = _blocks(state, stage)
+    if not number.isdecimal() or int(number) >= count or count < 2:
+        message = f"The network has no block '{block}' that could be left out; its stage '{stage}' has {count} blocks."
+        raise SettingsError(message)
+    found = {}
+    for name, value in state.items():
+        if (place := re.match(rf"{re.escape(stage)}\.(\d+)\.", name)) is None:
+            found[name] = value
+        elif (here := int(place[1])) != int(number):
+            found[f"{stage}.{here - (here > int(number))}.{name[place.end() :]}"] = value
+    return found
 
 
 def weights_of_run(run: Path, *, best: bool = False) -> tuple[dict[str, Tensor], int]:
@@ -227,6 +256,7 @@ def main() -> None:
     parser.add_argument("--all-scales", action="store_true", help="keep encoders that only training uses")
     parser.add_argument("--pairs", type=int, default=HELD_OUT_PAIRS, help="held-out simulated pairs to measure on")
     parser.add_argument("--blend", type=float, default=1.0, help="share of the way from the start of the run")
+    parser.add_argument("--without", default="", help="a residual block to leave out, such as decoder.0.1")
     asked = parser.parse_args()
     details = yaml.safe_load(asked.card.read_text(encoding="utf-8")) if asked.card else None
     card = export_run(
@@ -239,6 +269,7 @@ def main() -> None:
         all_scales=asked.all_scales,
         pairs=asked.pairs,
         blend=asked.blend,
+        without=asked.without,
     )
     print(card.to_json())  # noqa: T201
 

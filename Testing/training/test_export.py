@@ -9,7 +9,7 @@ from Speckle2SelfLogic.errors import SettingsError
 from Speckle2SelfLogic.networks.despeckler import Despeckler
 from Speckle2SelfLogic.networks.reference import ReferenceNetwork
 from Speckle2SelfLogic.weights import load_network, verify_model
-from Training.export import export_run, network_settings
+from Training.export import export_run, network_settings, without_block
 
 
 @pytest.fixture
@@ -117,3 +117,21 @@ def test_weights_may_lie_between_the_start_and_the_end_of_a_run(tmp_path):
     name = "head.weight"
     torch.testing.assert_close(between[name], 0.25 * start.state_dict()[name] + 0.75 * end.state_dict()[name])
     assert card.recipe["blend"]["sha256_of_start"] == model.sha256
+
+
+def test_a_block_that_does_nothing_can_be_left_out_and_the_others_stay(tmp_path):
+    network = Despeckler(channels=(4, 8), finest_blocks=(1, 3))
+    for number in (0, 2):  # a new block is the identity until its second convolution learns
+        torch.nn.init.normal_(network.decoder[0][number].second.weight, std=0.1)
+    run = write_run(tmp_path / "run", network)
+    card = export_run(run, "two", tmp_path, pairs=0, without="decoder.0.1")
+    assert (card.network_settings["finest_blocks"], card.recipe["left_out"]) == ([1, 2], "decoder.0.1")
+    with torch.inference_mode():
+        torch.testing.assert_close(load_network(card.path)[0](frames()), network(frames()), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("block", ["decoder.0.2", "encoder.0.0", "tail", "decoder.0", "decoder.0.-1", ""])
+def test_a_block_that_cannot_be_left_out_is_named(block):
+    state = Despeckler(channels=(4, 8), finest_blocks=(1, 2)).state_dict()
+    with pytest.raises(SettingsError, match=f"no block '{block}'"):
+        without_block(state, block)
