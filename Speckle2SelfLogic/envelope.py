@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from Speckle2SelfLogic.denoiser import Denoiser, DenoiseSettings, Despeckled, ImageContext, Mask, ProgressCallback
 from Speckle2SelfLogic.errors import SettingsError, UnsupportedImageError
-from Speckle2SelfLogic.image import IntensityDomain, UltrasoundImage
+from Speckle2SelfLogic.image import IntensityDomain, Pixels, UltrasoundImage
 from Speckle2SelfLogic.raw.signals import DecibelScale, Domain, GreyScale, LogCompression
 from Speckle2SelfLogic.runtime import FrameDespeckler, method_domain
 
@@ -83,13 +84,11 @@ class EnvelopeDenoiser:
         scale = self._scale(reference)
         before = self._grey(image, scale)
         despeckled, report = self.denoiser.run(before, progress, is_cancelled, context=context, region=region)
-        values = scale.changed(image.pixels, before.pixels, despeckled.pixels)
-        if image.pixels.dtype.kind in "ui":
-            values = np.round(values)  # at most the reference, or a value that was there before
+        values = _plane_by_plane(scale.changed, image.pixels.dtype, image.pixels, before.pixels, despeckled.pixels)
         history = (*despeckled.provenance.history, "brought back to the envelope")
         record = replace(despeckled.provenance, history=history)
         report.messages.append(f"An envelope: compressed over {self.dynamic_range_db:g} dB for the method, and back.")
-        return Despeckled(replace(image, pixels=values.astype(image.pixels.dtype), provenance=record), report)
+        return Despeckled(replace(image, pixels=values, provenance=record), report)
 
     def _is_taken_as_it_is(self, image: UltrasoundImage) -> bool:
         if image.is_colour:
@@ -119,8 +118,20 @@ class EnvelopeDenoiser:
     def _grey(self, image: UltrasoundImage, scale: GreyScale) -> UltrasoundImage:
         step = f"B-mode over {self.dynamic_range_db:g} dB"
         record = replace(image.provenance, history=(*image.provenance.history, step))
-        grey = scale.to_grey(image.pixels)
+        grey = _plane_by_plane(scale.to_grey, np.dtype(np.float32), image.pixels)
         return replace(image, pixels=grey, intensity=IntensityDomain.BMODE, provenance=record)
+
+
+def _plane_by_plane(function: Callable[..., Any], kind: np.dtype[np.generic], *values: Pixels) -> Pixels:
+    """Return what a function makes of arrays of one shape; its numbers of 64 bits are in memory for one plane only.
+
+    For whole numbers it is rounded: to at most the reference of the scale, or a value that was there before.
+    """
+    made = np.empty(values[0].shape, kind)
+    for place in np.ndindex(made.shape[:-2]):
+        plane = function(*(each[place] for each in values))
+        made[place] = np.round(plane) if kind.kind in "ui" else plane
+    return made
 
 
 def denoiser_for(
