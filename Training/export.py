@@ -38,6 +38,7 @@ from Training.records import read_record
 HELD_OUT_PAIRS = 64
 HELD_OUT_SEED = 2**62
 DEFAULT_FOLD, DEFAULT_ENDS_PX = 2, 3
+SOURCES = Path(__file__).parent / "configs" / "sources.yaml"
 TRAINING_ONLY = ("encoder_lowRes.", "encoder_midRes.")
 
 
@@ -198,6 +199,24 @@ def _blocks(state: Mapping[str, Tensor], stage: str) -> int:
     return sum(re.fullmatch(rf"{re.escape(stage)}\.\d+\.first\.weight", name) is not None for name in state)
 
 
+def card_details(path: Path) -> dict[str, Any]:
+    """Return the fields of a card from a file, with the training data that it names by key (`SOURCES`) written out.
+
+    Raises
+    ------
+    SettingsError
+        If it names data that are not listed.
+    """
+    details: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    known = yaml.safe_load(SOURCES.read_text(encoding="utf-8"))
+    named = details.get("training_data", [])
+    if unknown := [source for source in named if isinstance(source, str) and source not in known]:
+        message = f"'{path}' names the data '{unknown[0]}'; '{SOURCES}' lists {', '.join(known)}."
+        raise SettingsError(message)
+    details["training_data"] = [known[source] if isinstance(source, str) else source for source in named]
+    return details
+
+
 def measured(network: nn.Module, run: Path, pairs: int) -> dict[str, Any]:
     """Return the figures of a card: on held-out simulated pairs, and of the last validation of the run."""
     found: dict[str, Any] = {"simulated_held_out": held_out_metrics(network, pairs)} if pairs else {}
@@ -258,7 +277,7 @@ def main() -> None:
     parser.add_argument("--blend", type=float, default=1.0, help="share of the way from the start of the run")
     parser.add_argument("--without", default="", help="a residual block to leave out, such as decoder.0.1")
     asked = parser.parse_args()
-    details = yaml.safe_load(asked.card.read_text(encoding="utf-8")) if asked.card else None
+    details = card_details(asked.card) if asked.card else None
     card = export_run(
         asked.run,
         asked.name,

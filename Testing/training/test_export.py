@@ -1,6 +1,7 @@
 """Models of runs: files and cards."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -8,8 +9,10 @@ import torch
 from Speckle2SelfLogic.errors import SettingsError
 from Speckle2SelfLogic.networks.despeckler import Despeckler
 from Speckle2SelfLogic.networks.reference import ReferenceNetwork
-from Speckle2SelfLogic.weights import load_network, verify_model
-from Training.export import export_run, network_settings, without_block
+from Speckle2SelfLogic.weights import card_of, load_network, verify_model
+from Training.export import SOURCES, card_details, export_run, network_settings, without_block
+
+CONFIGS = SOURCES.parent
 
 
 @pytest.fixture
@@ -135,3 +138,19 @@ def test_a_block_that_cannot_be_left_out_is_named(block):
     state = Despeckler(channels=(4, 8), finest_blocks=(1, 2)).state_dict()
     with pytest.raises(SettingsError, match=f"no block '{block}'"):
         without_block(state, block)
+
+
+@pytest.mark.parametrize(
+    ("model", "file"),
+    [("speckle2self-small", "despeckler"), ("speckle2self-fast", "fast"), ("published", "published")],
+)
+def test_the_models_that_ship_name_the_data_that_their_card_files_name(model, file):
+    details = card_details(CONFIGS / f"{file}_card.yaml")
+    assert [asdict(source) for source in card_of(model).training_data] == details["training_data"]
+
+
+def test_data_that_nobody_listed_are_refused(tmp_path):
+    card = tmp_path / "card.yaml"
+    card.write_text("training_data: [simulated, secret]\n")
+    with pytest.raises(SettingsError, match="names the data 'secret'"):
+        card_details(card)
