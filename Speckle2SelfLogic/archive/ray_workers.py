@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -134,10 +138,11 @@ class RayWorkers:
         quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
         gpus = {"num_gpus": count * gpus_per_actor} if gpus_per_actor else {}
         try:
-            if address is None:
-                self._ray.init(address="local", num_cpus=count, include_dashboard=False, **gpus, **quiet)
-            else:
-                self._ray.init(address=address, **quiet)
+            with _own_end():
+                if address is None:
+                    self._ray.init(address="local", num_cpus=count, include_dashboard=False, **gpus, **quiet)
+                else:
+                    self._ray.init(address=address, **quiet)
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
             where = f"The Ray cluster at '{address}' cannot be reached" if address else "Ray cannot be started"
             message = f"{where}: {(str(error).strip().splitlines() or [type(error).__name__])[0].rstrip('.')}."
@@ -195,6 +200,17 @@ class RayWorkers:
         except RayError:
             del self._actors[number]
             self._start(number)
+
+
+@contextmanager
+def _own_end() -> Iterator[None]:
+    """Give SIGTERM back to whoever had it, which Ray takes to end a program at once, in the middle of what it does."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 def _cause(error: BaseException) -> Speckle2SelfError:

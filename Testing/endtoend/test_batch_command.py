@@ -108,11 +108,15 @@ def test_a_killed_worker_is_replaced_and_its_file_done_by_another(an_archive, un
     assert checksums(out) == undisturbed
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
-def test_stopping_leaves_whole_outputs_and_honest_states(an_archive, undisturbed, tmp_path, signal_number):
+@pytest.mark.parametrize(
+    ("signal_number", "engine"), [(signal.SIGINT, "local"), (signal.SIGTERM, "local"), (signal.SIGTERM, "ray")]
+)
+def test_stopping_leaves_whole_outputs_and_honest_states(an_archive, undisturbed, tmp_path, signal_number, engine):
+    if engine == "ray":
+        pytest.importorskip("ray", reason="the extra ray is not installed")
     for attempt in range(5):  # on a busy machine it may be done before the signal arrives
         out = tmp_path / f"out{attempt}"
-        arguments = command(an_archive[0], out, "--workers", "1")
+        arguments = command(an_archive[0], out, "--workers", "1", "--engine", engine)
         with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
             wait_until(lambda: "done" in states(out).values(), process)  # noqa: B023
             process.send_signal(signal_number)
