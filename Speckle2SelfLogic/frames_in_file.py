@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import BinaryIO, Protocol
 
 import numpy as np
@@ -65,6 +65,11 @@ class Inflated:
             parts.append(self._inflate.decompress(following, size))
             size -= len(parts[-1])
         return b"".join(parts)
+
+    def skip(self, size: int) -> None:
+        """Leave out the next unpacked bytes."""
+        while size > 0 and (block := self.read(min(size, _BLOCK_BYTES))):
+            size -= len(block)
 
     def seekable(self) -> bool:
         """Return that it cannot go back."""
@@ -148,3 +153,39 @@ class FramesInFile:
         self._next += 1
         pixels: Pixels = np.frombuffer(raw, self._kind).astype(self.dtype, copy=False).reshape(self.shape[1:])
         return pixels
+
+
+class ColourPlanes:
+    """Frames of a file that holds all of one colour before all of the next."""
+
+    def __init__(self, planes: Sequence[Frames]) -> None:
+        self._planes = planes
+        self.shape, self.dtype = (*planes[0].shape, len(planes)), planes[0].dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, number: int) -> Pixels:
+        """Return one frame (Y, X, C)."""
+        return np.stack([plane[number] for plane in self._planes], axis=-1)
+
+    def close(self) -> None:
+        """Close the file."""
+        for plane in self._planes:
+            plane.close()
+
+
+class RescaledFrames:
+    """Frames whose values are stored as others: value = slope * stored + shift, in a floating-point type."""
+
+    def __init__(self, stored: Frames, slope: float, shift: float, kind: np.dtype[np.floating]) -> None:
+        self._stored, self._slope, self._shift = stored, slope, shift
+        self.shape, self.dtype, self.close = stored.shape, kind, stored.close
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, number: int) -> Pixels:
+        """Return one frame."""
+        values = self._stored[number].astype(self.dtype).astype(np.float64)
+        return np.asarray(values * self._slope + self._shift, self.dtype)

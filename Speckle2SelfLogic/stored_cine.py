@@ -20,7 +20,16 @@ import numpy as np
 
 from Speckle2SelfLogic import integrity
 from Speckle2SelfLogic.errors import Speckle2SelfError
-from Speckle2SelfLogic.frames_in_file import GZIP, ZLIB, Frames, FramesInFile, Inflated, Opener
+from Speckle2SelfLogic.frames_in_file import (
+    GZIP,
+    ZLIB,
+    ColourPlanes,
+    Frames,
+    FramesInFile,
+    Inflated,
+    Opener,
+    RescaledFrames,
+)
 from Speckle2SelfLogic.image import UltrasoundImage
 from Speckle2SelfLogic.io import image_suffix, read_image
 
@@ -31,7 +40,8 @@ _LAST_OF_DIMSIZE = re.compile(rb"^(DimSize[ \t]*=[^\r\n]*?)(\d+)([ \t]*\r?)$", r
 _UNUSUAL_IN_NRRD = {"line skip", "lineskip", "byte skip", "byteskip"}
 _NIFTI_HEADER_BYTES = 348
 _MOST_PIXEL_BYTES = 32  # four components of eight bytes
-_RGB24, _RGBA32 = 128, 2304  # types of a NIfTI voxel whose colours lie side by side
+_NIFTI_TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4"}
+_NIFTI_VECTOR = 1007  # intent of a NIfTI file whose fifth axis counts colours, all of one before all of the next
 
 
 @dataclass(frozen=True)
@@ -111,7 +121,7 @@ def _open_nrrd(path: Path) -> StoredCine | None:
     order = ">" if fields.get("endian", "little").lower() == "big" else "<"
     sizes = [int(word) for word in fields.get("sizes", "").split()]
     opener = _opener(path.parent / data_file if data_file else path, offset, GZIP if encoding != "raw" else None)
-    return _opened(path, "twin.nrrd", twin, opener, order, sizes)
+    return _opened(path, "twin.nrrd", twin, _in_file(path, opener, order), sizes)
 
 
 def _open_metaimage(path: Path) -> StoredCine | None:
@@ -131,29 +141,43 @@ def _open_metaimage(path: Path) -> StoredCine | None:
     is_big = fields.get("binarydatabyteordermsb", fields.get("elementbyteordermsb", "false")).lower().startswith("t")
     sizes = [int(word) for word in fields["dimsize"].split()]
     place = (path.parent / data_file, 0) if data_file else (path, offset)
-    return _opened(path, "twin.mha", twin, _opener(*place, ZLIB if is_packed else None), ">" if is_big else "<", sizes)
+    opener = _opener(*place, ZLIB if is_packed else None)
+    return _opened(path, "twin.mha", twin, _in_file(path, opener, ">" if is_big else "<"), sizes)
 
 
 def _open_nifti(path: Path) -> StoredCine | None:
-    """Open a NIfTI-1 file whose values are stored as they are, and whose colours (if any) lie side by side."""
+    """Open a NIfTI-1 file, whose values may be rescaled and whose colours may lie one behind the other."""
     known = integrity.check_nifti(path)
     with integrity.open_nifti(path) as stream:
         header = bytearray(stream.read(known.pixel_offset))
     order = "<" if struct.unpack_from("<i", header)[0] == _NIFTI_HEADER_BYTES else ">"
     count, *extent = struct.unpack_from(order + "8h", header, 40)
-    kind, _ = struct.unpack_from(order + "2h", header, 70)
+    intent, kind = struct.unpack_from(order + "2h", header, 68)
     slope, shift = struct.unpack_from(order + "2f", header, 112)
-    is_usual = count in (3, 4) and extent[count - 1] > 1 and known.pixel_offset > _NIFTI_HEADER_BYTES
-    if not is_usual or slope not in (0.0, 1.0) or (slope and shift):
+    colours = extent[4] if count == 5 and intent == _NIFTI_VECTOR else 1
+    if colours > 1:
+        count = 4 if extent[3] > 1 else 3
+    is_plain = slope in (0.0, 1.0) and not (slope and shift)
+    is_known = (is_plain and colours == 1) or (kind in _NIFTI_TYPES and math.isfinite(slope) and math.isfinite(shift))
+    if count not in (3, 4) or extent[count - 1] < 2 or known.pixel_offset <= _NIFTI_HEADER_BYTES or not is_known:
         return None
     struct.pack_into(order + "h", header, 40 + 2 * count, 2)  # the NIfTI library drops a last axis of length 1
-    is_packed = image_suffix(path) == ".nii.gz"
-    opener = _opener(path, 0, GZIP, known.pixel_offset) if is_packed else _opener(path, known.pixel_offset)
-    cine = _opened(path, "twin.nii", bytes(header), opener, order, extent[:count], twin_frames=2)
-    if cine is not None and cine.header.is_colour and kind not in (_RGB24, _RGBA32):
-        cine.frames.close()
-        return None
-    return cine
+
+    def opener(skipped: int) -> Opener:
+        place = known.pixel_offset + skipped
+        return _opener(path, 0, GZIP, place) if image_suffix(path) == ".nii.gz" else _opener(path, place)
+
+    def frames(shape: tuple[int, ...], decoded: np.dtype[np.generic]) -> Frames:
+        if is_plain and colours == 1:
+            return _in_file(path, opener(0), order)(shape, decoded)
+        stored = np.dtype(order + _NIFTI_TYPES[kind])
+        plane = shape[:3]
+        openers = [opener(number * math.prod(plane) * stored.itemsize) for number in range(colours)]
+        planes = [FramesInFile(each, plane, stored, str(path)) for each in openers]
+        found: Frames = planes[0] if colours == 1 else ColourPlanes(planes)
+        return found if is_plain else RescaledFrames(found, slope, shift, decoded)  # type: ignore[arg-type]
+
+    return _opened(path, "twin.nii", bytes(header), frames, extent[:count], twin_frames=2)
 
 
 def _opener(path: Path, offset: int, window_bits: int | None = None, unpacked_offset: int = 0) -> Opener:
@@ -165,7 +189,7 @@ def _opener(path: Path, offset: int, window_bits: int | None = None, unpacked_of
         if window_bits is None:
             return stream
         unpacked = Inflated(stream, window_bits)
-        unpacked.read(unpacked_offset)
+        unpacked.skip(unpacked_offset)
         return unpacked
 
     return open_stream
@@ -175,12 +199,14 @@ def _opened(
     path: Path,
     twin_name: str,
     twin_header: bytes,
-    open_stream: Opener,
-    order: str,
+    frames: Callable[[tuple[int, ...], np.dtype[np.generic]], Frames],
     sizes: list[int],
     twin_frames: int = 1,
 ) -> StoredCine | None:
-    """Read a twin of the file that has few frames through the usual reader, and take everything else from it."""
+    """Read a twin of the file that has few frames through the usual reader, and take everything else from it.
+
+    ``frames`` makes the frames for the shape of all of them and the type that their values have for the reader.
+    """
     if len(sizes) < 3:
         return None
     with tempfile.TemporaryDirectory(prefix="speckle2self-") as folder:
@@ -197,8 +223,12 @@ def _opened(
         return None
     image = replace(image, provenance=replace(image.provenance, source=str(path)))
     header = with_frame_count(image, sizes[-1])
-    kind = image.pixels.dtype.newbyteorder(order)  # type: ignore[arg-type]
-    return StoredCine(header, FramesInFile(open_stream, _shape(header), kind, str(path)))
+    return StoredCine(header, frames(_shape(header), image.pixels.dtype))
+
+
+def _in_file(path: Path, opener: Opener, order: str) -> Callable[[tuple[int, ...], np.dtype[np.generic]], FramesInFile]:
+    """Return what makes frames that lie in a stream as they are, in a byte order."""
+    return lambda shape, kind: FramesInFile(opener, shape, kind.newbyteorder(order), str(path))  # type: ignore[arg-type]
 
 
 def _open_npy(path: Path) -> StoredCine | None:
