@@ -99,17 +99,17 @@ def despeckle_file(
     by frame where their formats allow it, see `streaming`.
     """
     if cine := stored_cine(pair.source, pair.target, denoiser, region):
-        with _losses() as losses:
+        with losses_noted() as losses:
             pair.report = despeckle_stored(
                 cine, pair.target, denoiser, progress, is_cancelled, is_repeatable=is_repeatable
             )
-        pair.notes += [*losses, *_notes_on(cine.header)]
+        pair.notes += [*losses, *notes_on(cine.header)]
         return pair
     image = _read(pair.source, region)
     check_writable(image, pair.target)
     despeckled = denoiser.run(image, progress, is_cancelled)
     pair.notes += write_with_notes(despeckled.image, pair.target, is_repeatable=is_repeatable)
-    pair.notes += _notes_on(image)
+    pair.notes += notes_on(image)
     if image.pixels.nbytes >= STREAMED_FROM_BYTES:
         pair.notes.append(
             f"All {image.pixels.nbytes / 1e9:.1f} GB were held in memory; slices along x or y and some layouts of "
@@ -127,7 +127,8 @@ def _read(source: Path, region: str) -> UltrasoundImage:
     return read_region(source, region)
 
 
-def _notes_on(image: UltrasoundImage) -> list[str]:
+def notes_on(image: UltrasoundImage) -> list[str]:
+    """Return what the user should know about an image that was despeckled."""
     notes = list(image.provenance.cautions)
     if not image.calibration.is_calibrated:
         notes.append(f"Spacing is not calibrated: {image.calibration.reason}.")
@@ -275,13 +276,13 @@ def writable_name(name: Path) -> Path:
 
 def write_with_notes(image: UltrasoundImage, path: Path, *, is_repeatable: bool = False) -> list[str]:
     """Write an image; returns notes on what the format could not hold. Raises what `write_image` raises."""
-    with _losses() as notes:
+    with losses_noted() as notes:
         write_image(image, path, is_repeatable=is_repeatable)
     return notes
 
 
 @contextmanager
-def _losses() -> Iterator[list[str]]:
+def losses_noted() -> Iterator[list[str]]:
     """Lend a list that holds the warnings of lost geometry when the block ends."""
     notes: list[str] = []
     with warnings.catch_warnings(record=True) as caught:

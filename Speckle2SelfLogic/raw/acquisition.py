@@ -79,6 +79,44 @@ class BeamRecording:
         return np.asarray((self.first_sample + np.arange(self.samples_nsl.shape[1])) * self.step_mm(purpose))
 
 
+@dataclass(frozen=True, eq=False)
+class StoredRecording:
+    """A recording that stays in its file, from which its frames are read one by one.
+
+    Parameters
+    ----------
+    first
+        The recording with its first frame alone.
+    count
+        Number of frames.
+    samples_of
+        Returns the samples (samples, lines) of a frame by its number.
+    close
+        Lets go of the file.
+    """
+
+    first: BeamRecording
+    count: int
+    samples_of: Callable[[int], Samples]
+    close: Callable[[], None]
+
+    @property
+    def envelope_bytes(self) -> int:
+        """Bytes that the envelope of all frames would take in memory."""
+        return 4 * self.count * self.first.samples_nsl.size
+
+    def frame(self, number: int) -> BeamRecording:
+        """Return the recording with one frame alone."""
+        return replace(self.first, samples_nsl=self.samples_of(number)[np.newaxis])
+
+    def whole(self) -> BeamRecording:
+        """Return the recording with all frames, and let go of the file."""
+        try:
+            return replace(self.first, samples_nsl=np.stack([self.samples_of(n) for n in range(self.count)]))
+        finally:
+            self.close()
+
+
 @dataclass(frozen=True)
 class Processing:
     """How a recording becomes B-mode.
@@ -112,8 +150,10 @@ class Processing:
                 raise SettingsError(message)
 
 
-def grey_beams(recording: BeamRecording, processing: Processing) -> Float32:
+def grey_beams(recording: BeamRecording, processing: Processing, reference: float | None = None) -> Float32:
     """Return the B-mode grey 0..1 of a recording on its beams, shape (frames, samples, lines).
+
+    ``reference`` is the value of 0 dB, if that is not the largest of these frames (`largest_value`).
 
     Raises
     ------
@@ -124,13 +164,22 @@ def grey_beams(recording: BeamRecording, processing: Processing) -> Float32:
         If the samples do not fit the domain.
     """
     if recording.domain is Domain.LOG_ENVELOPE:
-        return _grey_of_log(recording, processing)
+        return _grey_of_log(recording, processing, reference)
     if recording.domain is Domain.BMODE:
         message = "B-mode frames need no processing; read them as images."
         raise SettingsError(message)
     envelope = gained_envelope(recording, processing)
-    compression = compression_for(envelope, processing, recording.domain)
+    compression = compression_for(envelope, processing, recording.domain, reference)
     return _frame_by_frame(compression.to_grey, envelope, np.float32)
+
+
+def largest_value(recording: BeamRecording, processing: Processing) -> float:
+    """Return what 0 dB is for a recording: its largest envelope, or dB, with time gain. Raises as `grey_beams`."""
+    if recording.domain is not Domain.LOG_ENVELOPE:
+        return float(gained_envelope(recording, processing).max())
+    if recording.samples_nsl.dtype == np.uint8:
+        return 255.0
+    return float(_gained_levels_db(recording, processing).max())
 
 
 def gained_envelope(recording: BeamRecording, processing: Processing) -> Float32:
@@ -142,15 +191,18 @@ def gained_envelope(recording: BeamRecording, processing: Processing) -> Float32
     return np.asarray(envelope * gain[:, np.newaxis])
 
 
-def compression_for(envelope: Float32, processing: Processing, domain: Domain) -> LogCompression:
-    """Return the compression of a recording: 0 dB is its largest envelope.
+def compression_for(
+    envelope: Float32, processing: Processing, domain: Domain, reference: float | None = None
+) -> LogCompression:
+    """Return the compression of a recording: 0 dB is its largest envelope, or ``reference``.
 
     Raises
     ------
     SettingsError
         If no dynamic range was given.
     """
-    return LogCompression(needed_range(processing, domain), float(envelope.max()), processing.gain_db)
+    largest = float(envelope.max()) if reference is None else reference
+    return LogCompression(needed_range(processing, domain), largest, processing.gain_db)
 
 
 def needed_range(processing: Processing, domain: Domain) -> float:
@@ -161,12 +213,14 @@ def needed_range(processing: Processing, domain: Domain) -> float:
     return processing.dynamic_range_db
 
 
-def bmode_image(recording: BeamRecording, processing: Processing) -> UltrasoundImage:
+def bmode_image(recording: BeamRecording, processing: Processing, reference: float | None = None) -> UltrasoundImage:
     """Return the B-mode picture of a recording: 8-bit grey, scan-converted if the geometry is known.
+
+    ``reference`` as for `grey_beams`.
 
     Raises what `grey_beams` raises, and `SettingsError` if the sampling rate for scan conversion is missing.
     """
-    grey = grey_beams(recording, processing)
+    grey = grey_beams(recording, processing, reference)
     steps = [f"B-mode from {recording.domain.value}{_details(recording, processing)}"]
     spacing: tuple[float, ...] = ()
     origin: tuple[float, ...] = ()
@@ -224,7 +278,7 @@ def _as_image(
     )
 
 
-def _grey_of_log(recording: BeamRecording, processing: Processing) -> Float32:
+def _grey_of_log(recording: BeamRecording, processing: Processing, reference: float | None = None) -> Float32:
     """Return the grey of a log envelope: 8-bit grey as it is, real numbers as dB below their largest."""
     samples = recording.samples_nsl
     if samples.dtype == np.uint8:
@@ -232,12 +286,20 @@ def _grey_of_log(recording: BeamRecording, processing: Processing) -> Float32:
             message = "An 8-bit log envelope is compressed already; gain and time gain cannot be applied to it."
             raise SettingsError(message)
         return np.asarray(samples.astype(np.float32) / 255)
-    level_db = log_levels_db(recording, processing)
+    level_db = log_levels_db(recording, processing, reference)
     return np.asarray(np.clip(1 + level_db / needed_range(processing, recording.domain), 0, 1), np.float32)
 
 
-def log_levels_db(recording: BeamRecording, processing: Processing) -> npt.NDArray[np.float64]:
+def log_levels_db(
+    recording: BeamRecording, processing: Processing, reference: float | None = None
+) -> npt.NDArray[np.float64]:
     """Return a log envelope in dB (real numbers) relative to its largest value, with gain and time gain."""
+    level_db = _gained_levels_db(recording, processing)
+    return np.asarray(level_db - ((level_db.max() if reference is None else reference) - processing.gain_db))
+
+
+def _gained_levels_db(recording: BeamRecording, processing: Processing) -> npt.NDArray[np.float64]:
+    """Return a log envelope in dB with time gain."""
     samples = recording.samples_nsl
     if samples.dtype.kind != "f" or not np.isfinite(samples).all():
         message = (
@@ -245,11 +307,11 @@ def log_levels_db(recording: BeamRecording, processing: Processing) -> npt.NDArr
             "convert them first."
         )
         raise SettingsError(message)
-    level_db = samples.astype(np.float64) + processing.gain_db
+    level_db = samples.astype(np.float64)
     if processing.tgc_db:
         gain = time_gain(processing.tgc_db, recording.depth_mm("a time gain"))
         level_db += 20 * np.log10(gain)[:, np.newaxis]
-    return np.asarray(level_db - (level_db.max() - processing.gain_db))
+    return level_db
 
 
 def _details(recording: BeamRecording, processing: Processing) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from Speckle2SelfLogic import integrity
 from Speckle2SelfLogic.errors import ImageFileError, SettingsError, UnsupportedImageError
 from Speckle2SelfLogic.image import Provenance
-from Speckle2SelfLogic.raw.acquisition import BeamRecording
+from Speckle2SelfLogic.raw.acquisition import BeamRecording, StoredRecording
 from Speckle2SelfLogic.raw.signals import Domain, Samples
 
 _HEADER = struct.Struct("<5I")  # identifier, frames, lines, samples, bytes of a sample
@@ -25,8 +25,8 @@ _SAMPLE_BYTES = {Domain.LOG_ENVELOPE: 1, Domain.RF: 2, Domain.IQ: 4}
 _STORED = {Domain.LOG_ENVELOPE: "u1", Domain.RF: "<i2", Domain.IQ: "<i2"}
 
 
-def read_clarius(path: Path, domain: Domain) -> BeamRecording:
-    """Read a Clarius ``.raw`` file with its ``.yml``.
+def open_clarius(path: Path, domain: Domain) -> StoredRecording:
+    """Open a Clarius ``.raw`` file with its ``.yml``.
 
     Raises
     ------
@@ -45,24 +45,38 @@ def read_clarius(path: Path, domain: Domain) -> BeamRecording:
     if kind is not domain:
         message = f"'{path}' says that it holds {kind.value} and not {domain.value}; choose the domain that it has."
         raise SettingsError(message)
-    samples_nsl = _samples(path, said, kind)
+    frames, lines, samples = _layout(path, said, kind)
+    stream = path.open("rb")
+
+    def samples_of(number: int) -> Samples:
+        frame_bytes = _STAMP_BYTES + lines * samples * _SAMPLE_BYTES[kind]
+        stream.seek(_HEADER.size + number * frame_bytes + _STAMP_BYTES)
+        values = np.frombuffer(stream.read(frame_bytes - _STAMP_BYTES), _STORED[kind])
+        if kind is Domain.IQ:
+            pairs = values.astype(np.float32).reshape(lines, samples, 2)
+            return np.ascontiguousarray((pairs[..., 0] + 1j * pairs[..., 1]).T)
+        return np.ascontiguousarray(values.reshape(lines, samples).T)
+
     rate_hz = float(said.get("frame rate", 0) or 0)
-    return BeamRecording(
-        samples_nsl,
+    first = BeamRecording(
+        samples_of(0)[np.newaxis],
         domain,
         sampling_mhz=float(said["sampling rate"]),
         first_sample=float(said.get("delay samples", 0) or 0),
         frame_interval_ms=1000 / rate_hz if rate_hz > 0 else None,
         provenance=Provenance(source=str(path), file_format="Clarius raw"),
     )
+    return StoredRecording(first, frames, samples_of, stream.close)
 
 
-def _samples(path: Path, said: dict[str, str], kind: Domain) -> Samples:
-    content = path.read_bytes()
-    if len(content) < _HEADER.size:
+def _layout(path: Path, said: dict[str, str], kind: Domain) -> tuple[int, int, int]:
+    """Return the numbers of frames, of lines and of samples of a line, checked against the size of the file."""
+    size = path.stat().st_size
+    if size < _HEADER.size:
         message = f"'{path}' is truncated: it has no header of {_HEADER.size} bytes."
         raise ImageFileError(message)
-    _, frames, lines, samples, sample_bytes = _HEADER.unpack_from(content)
+    with path.open("rb") as stream:
+        _, frames, lines, samples, sample_bytes = _HEADER.unpack(stream.read(_HEADER.size))
     if (samples, lines) != (int(said["samples per line"]), int(said["number of lines"])):
         message = (
             f"'{path}' has {lines} lines of {samples} samples, but its .yml says something else; they do not match."
@@ -73,15 +87,10 @@ def _samples(path: Path, said: dict[str, str], kind: Domain) -> Samples:
         raise UnsupportedImageError(message)
     frame_bytes = _STAMP_BYTES + lines * samples * sample_bytes
     expected = _HEADER.size + frames * frame_bytes
-    if frames < 1 or lines < 1 or samples < 2 or len(content) < expected:
-        message = f"'{path}' is truncated: its header needs {expected} bytes, but {len(content)} are there."
+    if frames < 1 or lines < 1 or samples < 2 or size < expected:
+        message = f"'{path}' is truncated: its header needs {expected} bytes, but {size} are there."
         raise ImageFileError(message)
-    stored = np.frombuffer(content, np.uint8, frames * frame_bytes, _HEADER.size).reshape(frames, frame_bytes)
-    values = np.ascontiguousarray(stored[:, _STAMP_BYTES:]).view(_STORED[kind])
-    if kind is Domain.IQ:
-        pairs = values.astype(np.float32).reshape(frames, lines, samples, 2)
-        return np.ascontiguousarray((pairs[..., 0] + 1j * pairs[..., 1]).swapaxes(1, 2))
-    return np.ascontiguousarray(values.reshape(frames, lines, samples).swapaxes(1, 2))
+    return frames, lines, samples
 
 
 def _description(path: Path) -> dict[str, str]:

@@ -16,11 +16,13 @@ from Speckle2SelfLogic.errors import ImageFileError, SettingsError, UnsupportedI
 from Speckle2SelfLogic.image import Provenance
 from Speckle2SelfLogic.plain_errors import one_sentence
 from Speckle2SelfLogic.quiet import quiet_libraries
-from Speckle2SelfLogic.raw.acquisition import BeamRecording
-from Speckle2SelfLogic.raw.clarius import read_clarius
+from Speckle2SelfLogic.raw.acquisition import BeamRecording, StoredRecording
+from Speckle2SelfLogic.raw.clarius import open_clarius
 from Speckle2SelfLogic.raw.signals import Domain, Samples
+from Speckle2SelfLogic.stored_cine import open_cine
 
 RAW_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd", ".npy", ".raw")
+_FORMATS = {".nrrd": "NRRD", ".nhdr": "NRRD", ".mha": "MetaImage", ".mhd": "MetaImage", ".npy": "NPY"}
 _LINE_TYPES = {  # the image types of PlusToolkit whose rows are beams, and what they hold
     "RF_IQ_LINE": Domain.IQ,
     "RF_REAL": Domain.RF,
@@ -64,11 +66,57 @@ def read_raw(path: Path, domain: Domain, sampling_mhz: float | None = None) -> B
             message = f"'{path}' is no file of raw data; readable are {', '.join(RAW_SUFFIXES)}."
             raise ImageFileError(message)
         if suffix == ".raw":
-            recording = read_clarius(path, domain)
+            recording = open_clarius(path, domain).whole()
         elif suffix == ".npy":
-            recording = BeamRecording(_beams(path, _npy(path), domain), domain, provenance=_record(path, "NPY"))
+            recording = BeamRecording(
+                _beams(path, _npy(path), domain), domain, provenance=_record(path, _FORMATS[suffix])
+            )
         else:
             recording = _read_volume(path, suffix, domain)
+    return _with_rate(path, recording, sampling_mhz)
+
+
+def open_raw(path: Path, domain: Domain, sampling_mhz: float | None = None) -> StoredRecording | None:
+    """Open raw data so that their frames stay in the file; None if their format or layout does not allow that.
+
+    Clarius files, and NRRD, MetaImage and NPY of real numbers; the parameters and errors are those of `read_raw`.
+    """
+    with one_sentence(path, "cannot be read"):
+        integrity.check_file(path)
+        suffix = path.suffix.lower()
+        if suffix == ".raw":
+            opened: StoredRecording | None = open_clarius(path, domain)
+        else:
+            opened = _open_cine(path, domain) if suffix in RAW_SUFFIXES else None
+    if opened is None:
+        return None
+    try:
+        return replace(opened, first=_with_rate(path, opened.first, sampling_mhz))
+    except BaseException:
+        opened.close()
+        raise
+
+
+def _open_cine(path: Path, domain: Domain) -> StoredRecording | None:
+    if domain is Domain.IQ or (
+        _FORMATS[path.suffix.lower()] == "MetaImage" and _TYPE_KEY.lower() in integrity.check_metaimage(path)
+    ):
+        return None
+    try:
+        cine = open_cine(path)
+    except UnsupportedImageError:  # no image, but perhaps raw data
+        return None
+    if cine is None:
+        return None
+    if len(cine.header.axes) != 3 or cine.header.pixels.shape[-2] < 2:
+        cine.frames.close()
+        return None
+    record = _record(path, _FORMATS[path.suffix.lower()])
+    first = BeamRecording(cine.frames[0][np.newaxis], domain, provenance=record)
+    return StoredRecording(first, len(cine.frames), cine.frames.__getitem__, cine.frames.close)
+
+
+def _with_rate(path: Path, recording: BeamRecording, sampling_mhz: float | None) -> BeamRecording:
     if sampling_mhz is None:
         return recording
     if recording.sampling_mhz is not None and abs(recording.sampling_mhz - sampling_mhz) > 1e-3 * sampling_mhz:
@@ -93,7 +141,7 @@ def _read_volume(path: Path, suffix: str, domain: Domain) -> BeamRecording:
         raise ImageFileError(message) from error
     values = SimpleITK.GetArrayFromImage(volume)
     said = fields.get(_TYPE_KEY.lower(), "").upper()
-    record = _record(path, "NRRD" if suffix in (".nrrd", ".nhdr") else "MetaImage")
+    record = _record(path, _FORMATS[suffix])
     if not said:
         return BeamRecording(_beams(path, values, domain), domain, provenance=record)
     found = _LINE_TYPES.get(said)

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from typing import BinaryIO, cast
 
 import numpy as np
 
-from Speckle2SelfLogic.batch import FileResult, write_with_notes
+from Speckle2SelfLogic import streaming
+from Speckle2SelfLogic.batch import FileResult, losses_noted, notes_on, write_with_notes
 from Speckle2SelfLogic.denoiser import Denoiser, Despeckled, ProgressCallback
 from Speckle2SelfLogic.envelope import EnvelopeDenoiser
-from Speckle2SelfLogic.errors import SettingsError
+from Speckle2SelfLogic.errors import CancelledError, SettingsError
+from Speckle2SelfLogic.frame_writers import STREAMED_SUFFIXES
+from Speckle2SelfLogic.frames_in_file import FramesInFile
 from Speckle2SelfLogic.image import IntensityDomain, UltrasoundImage
-from Speckle2SelfLogic.io import check_writable
+from Speckle2SelfLogic.io import check_writable, image_suffix
 from Speckle2SelfLogic.raw.acquisition import (
     BeamRecording,
     Processing,
+    StoredRecording,
     beam_image,
     bmode_image,
     compression_for,
     gained_envelope,
+    largest_value,
     log_levels_db,
     needed_range,
 )
-from Speckle2SelfLogic.raw.files import read_raw
+from Speckle2SelfLogic.raw.files import open_raw, read_raw
 from Speckle2SelfLogic.raw.signals import Domain, linear_envelope, time_gain
 from Speckle2SelfLogic.runtime import method_domain
+from Speckle2SelfLogic.stored_cine import StoredCine, with_frame_count
 
 OUTPUTS = ("bmode", "envelope", "log-envelope")
 
@@ -72,16 +81,72 @@ def despeckle_raw_file(
     *,
     options: RawOptions,
 ) -> FileResult:
-    """Read, despeckle and write one file of raw data; fills in and returns ``pair``. Raises what its steps raise."""
+    """Read, despeckle and write one file of raw data; fills in and returns ``pair``. Raises what its steps raise.
+
+    Long recordings that are to become B-mode go from file to file frame by frame where their formats allow it.
+    """
+    if stored := _stored_recording(pair, denoiser, options):
+        _despeckle_stored_recording(stored, pair, denoiser, options, progress, is_cancelled)
+        return pair
     recording = read_raw(pair.source, options.domain, options.sampling_mhz)
     despeckled = despeckle_raw(
         recording, denoiser, options, progress, is_cancelled, lambda i: check_writable(i, pair.target)
     )
-    pair.notes += write_with_notes(despeckled.image, pair.target)
-    if not despeckled.image.calibration.is_calibrated:
-        pair.notes.append(f"Spacing is not calibrated: {despeckled.image.calibration.reason}.")
+    pair.notes += [*write_with_notes(despeckled.image, pair.target), *notes_on(despeckled.image)]
     pair.report = despeckled.report
     return pair
+
+
+def _stored_recording(pair: FileResult, denoiser: Denoiser, options: RawOptions) -> StoredRecording | None:
+    """Open a recording to be streamed; None if it is short, or formats or options forbid it."""
+    is_possible = (
+        options.output == "bmode"
+        and method_domain(denoiser.method) == "bmode"
+        and image_suffix(pair.target) in STREAMED_SUFFIXES
+        and denoiser.settings.slice_axis == "auto"
+    )
+    recording = open_raw(pair.source, options.domain, options.sampling_mhz) if is_possible else None
+    if recording is not None and (recording.count < 2 or recording.envelope_bytes < streaming.STREAMED_FROM_BYTES):
+        recording.close()
+        return None
+    return recording
+
+
+def _despeckle_stored_recording(
+    recording: StoredRecording,
+    pair: FileResult,
+    denoiser: Denoiser,
+    options: RawOptions,
+    progress: ProgressCallback | None,
+    is_cancelled: Callable[[], bool] | None,
+) -> None:
+    """Turn a recording into B-mode in a temporary file, frame by frame, and despeckle that."""
+
+    def frames() -> Iterator[BeamRecording]:
+        for number in range(recording.count):
+            if is_cancelled is not None and is_cancelled():
+                message = f"Stopped at frame {number} of {recording.count}."
+                raise CancelledError(message)
+            yield recording.frame(number)
+
+    with (
+        closing(recording),
+        tempfile.TemporaryFile(prefix=".speckle2self-", dir=pair.target.parent) as spool,
+        losses_noted() as lost,
+    ):
+        largest = max(largest_value(frame, options.processing) for frame in frames())
+        two = replace(recording.first, samples_nsl=np.repeat(recording.first.samples_nsl, 2, axis=0))
+        header = with_frame_count(bmode_image(two, options.processing, largest), recording.count)
+        for frame in frames():
+            spool.write(bmode_image(frame, options.processing, largest).pixels.tobytes())
+        spool.seek(0)
+        stored = FramesInFile(
+            lambda: cast("BinaryIO", spool), header.pixels.shape, np.dtype(np.uint8), str(pair.source)
+        )
+        pair.report = streaming.despeckle_stored(
+            StoredCine(header, stored), pair.target, denoiser, progress, is_cancelled
+        )
+    pair.notes += [*lost, *notes_on(header)]
 
 
 def despeckle_raw(

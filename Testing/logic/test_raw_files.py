@@ -19,9 +19,9 @@ needs_real_data = pytest.mark.skipif(not SHARED.is_dir(), reason="the real frame
 SAMPLES = np.arange(2 * 6 * 4, dtype=np.int16).reshape(2, 6, 4)
 CLARIUS_TEXT = """# raw data parameters
 
-frames: 2
+frames: {frames}
 frame rate: 20 Hz
-size: {{samples per line: 6, number of lines: 4, sample size: {size} bytes}}
+size: {{samples per line: {samples}, number of lines: {lines}, sample size: {size} bytes}}
 type: {kind}
 compression: {compression}
 sampling rate: 15 MHz
@@ -32,11 +32,13 @@ lines:
 
 
 def a_clarius_pair(folder, kind="B pre-scan", samples=GREY, size=1, compression="none"):
-    content = struct.pack("<5I", 1, 2, 4, 6, size)
+    frames, depth, lines = samples.shape[:3]
+    content = struct.pack("<5I", 1, frames, lines, depth, size)
     for frame in samples:
         content += struct.pack("<Q", 77) + np.ascontiguousarray(frame.swapaxes(0, 1)).tobytes()
     (folder / "a.raw").write_bytes(content)
-    (folder / "a.yml").write_text(CLARIUS_TEXT.format(kind=kind, size=size, compression=compression))
+    text = {"frames": frames, "samples": depth, "lines": lines, "kind": kind, "size": size, "compression": compression}
+    (folder / "a.yml").write_text(CLARIUS_TEXT.format(**text))
     return folder / "a.raw"
 
 

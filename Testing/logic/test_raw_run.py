@@ -7,18 +7,22 @@ import types
 
 import numpy as np
 import pytest
+import SimpleITK
 from scipy.ndimage import uniform_filter
 
+from Speckle2SelfLogic import streaming
+from Speckle2SelfLogic.batch import FileResult
 from Speckle2SelfLogic.denoiser import Denoiser, DenoiseSettings
 from Speckle2SelfLogic.envelope import EnvelopeDenoiser, denoiser_for
-from Speckle2SelfLogic.errors import SettingsError, UnsupportedImageError
+from Speckle2SelfLogic.errors import CancelledError, SettingsError, UnsupportedImageError
 from Speckle2SelfLogic.image import IntensityDomain, UltrasoundImage
 from Speckle2SelfLogic.model_card import parse_card
 from Speckle2SelfLogic.raw.acquisition import BeamRecording, Processing, bmode_image
-from Speckle2SelfLogic.raw.run import RawOptions, despeckle_raw
+from Speckle2SelfLogic.raw.run import RawOptions, _stored_recording, despeckle_raw, despeckle_raw_file
 from Speckle2SelfLogic.raw.scan_geometry import SectorScan
 from Speckle2SelfLogic.raw.signals import Domain
 from Speckle2SelfLogic.weights import find_model
+from Testing.logic.test_raw_files import a_clarius_pair
 
 RANGE_DB = 60
 
@@ -172,3 +176,73 @@ def test_options_that_contradict_each_other_are_refused(options, words):
 def test_a_gain_that_is_no_number_is_refused(wrong):
     with pytest.raises(SettingsError, match="gain must be"):
         Processing(**wrong)
+
+
+def raw_files(folder):
+    """Recordings whose frames stay in their files, with the options that they need."""
+    rng = np.random.default_rng(5)
+    rf = rng.integers(-2000, 2000, (7, 96, 48)).astype(np.int16)
+    np.save(folder / "rf.npy", rf)
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(np.abs(rf).astype(np.float32)), str(folder / "envelope.nrrd"))
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray((rf / 100).astype(np.float32)), str(folder / "decibels.mha"))
+    yield (
+        folder / "rf.npy",
+        RawOptions(Domain.RF, Processing(RANGE_DB, 3.0, ((0, 0), (3, 9)), SectorScan(60, 20)), 20.0),
+    )
+    yield folder / "envelope.nrrd", RawOptions(Domain.ENVELOPE, Processing(RANGE_DB))
+    yield folder / "decibels.mha", RawOptions(Domain.LOG_ENVELOPE, Processing(RANGE_DB, 3.0))
+    for number, (kind, samples, size) in enumerate((("rf", rf, 2), ("B pre-scan", (rf % 251).astype(np.uint8), 1))):
+        made = folder / f"clarius{number}"
+        made.mkdir()
+        options = RawOptions(Domain.RF if number == 0 else Domain.LOG_ENVELOPE, Processing(RANGE_DB))
+        yield a_clarius_pair(made, kind, samples, size), options
+
+
+def test_a_long_recording_is_the_same_frame_by_frame(tmp_path, monkeypatch):
+    monkeypatch.setattr("Speckle2SelfLogic.io._MAPPED_FROM_BYTES", 1)
+    for source, options in raw_files(tmp_path):
+        contents, reports = [], []
+        for threshold in (1 << 40, 1):
+            monkeypatch.setattr(streaming, "STREAMED_FROM_BYTES", threshold)
+            stored = _stored_recording(FileResult(source, tmp_path / "out.nrrd"), Denoiser(a_method()), options)
+            assert (stored is not None) == (threshold == 1), source
+            if stored is not None:
+                stored.close()
+            pair = FileResult(source, tmp_path / "out.nrrd")
+            reports.append(despeckle_raw_file(pair, Denoiser(a_method()), options=options))
+            contents.append(pair.target.read_bytes())
+            pair.target.unlink()
+        assert contents[0] == contents[1], source
+        assert reports[0].notes == reports[1].notes
+        assert reports[0].report.processed == reports[1].report.processed == 7
+        assert not list(tmp_path.glob(".speckle2self*"))
+
+
+def test_what_keeps_a_recording_from_being_streamed(tmp_path, monkeypatch):
+    monkeypatch.setattr(streaming, "STREAMED_FROM_BYTES", 1)
+    source, options = next(raw_files(tmp_path))
+    pair, denoiser = FileResult(source, tmp_path / "out.nrrd"), Denoiser(a_method())
+    back = RawOptions(Domain.RF, Processing(RANGE_DB), output="envelope")
+    assert _stored_recording(pair, denoiser, back) is None
+    assert _stored_recording(pair, Denoiser(a_method("envelope")), options) is None
+    assert _stored_recording(FileResult(source, tmp_path / "out.png"), denoiser, options) is None
+    np.save(tmp_path / "iq.npy", np.ones((3, 96, 48), np.complex64))
+    iq = FileResult(tmp_path / "iq.npy", tmp_path / "out.nrrd")
+    assert _stored_recording(iq, denoiser, RawOptions(Domain.IQ, Processing(RANGE_DB))) is None
+
+
+@pytest.mark.parametrize("stopped_at", [0, 3, 9])
+def test_a_long_recording_that_is_stopped_leaves_nothing(stopped_at, tmp_path, monkeypatch):
+    monkeypatch.setattr(streaming, "STREAMED_FROM_BYTES", 1)
+    monkeypatch.setattr("Speckle2SelfLogic.io._MAPPED_FROM_BYTES", 1)
+    (tmp_path / "out").mkdir()
+    source, options = next(raw_files(tmp_path))
+    asked = iter(range(10**6))
+    with pytest.raises(CancelledError, match="Stopped"):
+        despeckle_raw_file(
+            FileResult(source, tmp_path / "out" / "out.nrrd"),
+            Denoiser(a_method()),
+            is_cancelled=lambda: next(asked) >= stopped_at,
+            options=options,
+        )
+    assert not list((tmp_path / "out").iterdir())
