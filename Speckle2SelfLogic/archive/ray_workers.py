@@ -20,6 +20,9 @@ _JOBS_PER_ACTOR = 2
 """One is being done while the next one waits, so that no actor waits for the network."""
 LONGEST_WAIT_SECONDS = 600.0
 """A run ends if Ray has no room for a single worker for so long."""
+_JOIN_SECONDS = 5.0
+"""When the first actor is there, the others are waited for so long, so that they share the first jobs."""
+_MOST_LOST_WHILE_LOADING = 10
 
 
 class Despeckling:
@@ -89,10 +92,14 @@ class RayWorkers:
         self._actors: dict[int, Any] = {}
         self._coming: dict[Any, tuple[int, Any]] = {}
         self._running: dict[Any, tuple[Job, int]] = {}
+        self._lost_while_loading = 0
         try:
             for number in range(count):
                 self._start(number)
             self._wait_for_an_actor()
+            if others := [*self._coming]:
+                for reference in self._ray.wait(others, num_returns=len(others), timeout=_JOIN_SECONDS)[0]:
+                    self._join(reference)
         except BaseException:
             self.close()
             raise
@@ -111,16 +118,14 @@ class RayWorkers:
         self._running[self._actors[number].do.remote(job)] = job, number
 
     def ended(self) -> list[tuple[Job, Outcome]]:
-        """Wait until at least one job ended, and return those that did."""
-        while True:
-            waited_for = [*self._running, *self._coming]
-            self._ray.wait(waited_for, num_returns=1)
-            ready, _ = self._ray.wait(waited_for, num_returns=len(waited_for), timeout=0)
-            for reference in ready:
-                if reference in self._coming:
-                    self._join(reference)
-            if ended := [self._result(reference) for reference in ready if reference in self._running]:
-                return ended
+        """Wait until at least one job ended or an actor joined, and return the jobs that ended."""
+        waited_for = [*self._running, *self._coming]
+        self._ray.wait(waited_for, num_returns=1)
+        ready, _ = self._ray.wait(waited_for, num_returns=len(waited_for), timeout=0)
+        for reference in ready:
+            if reference in self._coming:
+                self._join(reference)
+        return [self._result(reference) for reference in ready if reference in self._running]
 
     def close(self) -> None:
         """End the actors, and Ray itself if it was started here."""
@@ -154,17 +159,18 @@ class RayWorkers:
         self._coming[actor.ready.remote()] = number, actor
 
     def _wait_for_an_actor(self) -> None:
-        ready, _ = self._ray.wait(list(self._coming), num_returns=1, timeout=LONGEST_WAIT_SECONDS)
-        if not ready:
-            message = (
-                f"No machine of the Ray cluster has had room for a worker for {LONGEST_WAIT_SECONDS:g} s; what is done "
-                "stays done, and the same command goes on from there."
-            )
-            raise Speckle2SelfError(message)
-        self._join(ready[0])
+        while not self._actors:
+            ready, _ = self._ray.wait(list(self._coming), num_returns=1, timeout=LONGEST_WAIT_SECONDS)
+            if not ready:
+                message = (
+                    f"No machine of the Ray cluster has had room for a worker for {LONGEST_WAIT_SECONDS:g} s; what is "
+                    "done stays done, and the same command goes on from there."
+                )
+                raise Speckle2SelfError(message)
+            self._join(ready[0])
 
     def _join(self, reference: Any) -> None:  # noqa: ANN401 - Ray has no types
-        """Give work to an actor from now on, or raise what kept it from loading the method."""
+        """Give work to an actor from now on, start it again if its machine was lost, or raise why it cannot load."""
         from ray.exceptions import RayActorError, RayTaskError
 
         number, actor = self._coming.pop(reference)
@@ -173,12 +179,16 @@ class RayWorkers:
         except RayTaskError as error:
             raise _cause(error) from error
         except RayActorError as error:
-            message = f"A worker could not start: {_cause(error)}"
-            raise Speckle2SelfError(message) from error
+            self._lost_while_loading += 1
+            if error.actor_init_failed or self._lost_while_loading > _MOST_LOST_WHILE_LOADING:
+                message = f"A worker could not start: {_cause(error)}"
+                raise Speckle2SelfError(message) from error
+            self._start(number)
+            return
         self._actors[number] = actor
 
     def _result(self, reference: Any) -> tuple[Job, Outcome]:  # noqa: ANN401 - Ray has no types
-        from ray.exceptions import RayError
+        from ray.exceptions import RayActorError, RayError
 
         from Speckle2SelfLogic.archive.job import Outcome
 
@@ -186,20 +196,11 @@ class RayWorkers:
         try:
             return job, self._ray.get(reference)
         except RayError as error:
+            if isinstance(error, RayActorError) and number in self._actors:  # unless another of its jobs has told
+                self._ray.kill(self._actors.pop(number), no_restart=True)  # it may only have been out of reach
+                self._start(number)
             reason = f"'{job.name}' lost its worker ({type(error).__name__}); often memory ran out."
-        self._replace_if_lost(number)
         return job, Outcome(reason, may_pass=True)
-
-    def _replace_if_lost(self, number: int) -> None:
-        from ray.exceptions import RayError
-
-        if number not in self._actors:  # another of its jobs has told
-            return
-        try:
-            self._ray.get(self._actors[number].ready.remote())
-        except RayError:
-            del self._actors[number]
-            self._start(number)
 
 
 @contextmanager

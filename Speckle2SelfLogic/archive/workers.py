@@ -21,7 +21,7 @@ class Workers(Protocol):
         """Give a job to a worker that is free."""
 
     def ended(self) -> list[tuple[Job, Outcome]]:
-        """Wait until at least one job ended, and return those that did. The job of a lost worker ends with a reason."""
+        """Wait until jobs ended, or there is room for more, and return those that ended (that of a lost worker too)."""
 
     def close(self) -> None:
         """End the workers, whatever they do; unfinished drafts stay behind."""

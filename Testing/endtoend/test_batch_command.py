@@ -13,8 +13,9 @@ import pytest
 from Speckle2SelfLogic import RESEARCH_USE
 from Speckle2SelfLogic.archive import ray_workers
 from Speckle2SelfLogic.archive.inline_worker import InlineWorker
-from Speckle2SelfLogic.archive.job import Method
+from Speckle2SelfLogic.archive.job import Job, Method, Outcome
 from Speckle2SelfLogic.archive.run import MANIFEST_NAME, Archive, run_archive
+from Speckle2SelfLogic.archive.workers import do_jobs
 from Speckle2SelfLogic.errors import Speckle2SelfError
 from Testing.logic.archives import a_mixed_archive, checksums
 
@@ -140,21 +141,74 @@ def test_ray_gives_the_same_bytes_as_one_process(an_archive, undisturbed, tmp_pa
     assert checksums(tmp_path / "out") == undisturbed
 
 
-def test_a_cluster_that_loses_a_machine_goes_on_with_the_others(an_archive, undisturbed, tmp_path):
+@pytest.fixture
+def a_cluster():
+    """A Ray cluster with room for one worker, on this computer."""
     utilities = pytest.importorskip("ray.cluster_utils", reason="the extra ray is not installed")
-    method, cluster = Method("median"), utilities.Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    try:
-        machine = cluster.add_node(num_cpus=1)
-        archive = Archive(str(an_archive[0]), str(tmp_path / "out"), method)
-        three = ray_workers.Cluster(cluster.address)  # the third worker never has room
-        rows = run_archive(archive, lambda _: ray_workers.RayWorkers(method, 3, three))
-        names = [next(rows).name]
-        cluster.remove_node(machine)
-        names += [row.name for row in rows]
-    finally:
-        cluster.shutdown()
+    cluster = utilities.Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    yield cluster
+    cluster.shutdown()
+
+
+def test_a_cluster_that_loses_a_machine_goes_on_with_the_others(a_cluster, an_archive, undisturbed, tmp_path):
+    method, made = Method("median"), []
+    machine = a_cluster.add_node(num_cpus=1)
+
+    def workers(_):
+        made.append(ray_workers.RayWorkers(method, 3, ray_workers.Cluster(a_cluster.address)))  # the third has no room
+        return made[0]
+
+    rows = run_archive(Archive(str(an_archive[0]), str(tmp_path / "out"), method), workers)
+    names, counts = [next(rows).name], [len(made[0]._actors)]
+    a_cluster.remove_node(machine)
+    for row in rows:
+        names.append(row.name)
+        counts.append(len(made[0]._actors))
+    assert counts[0] == 2
+    assert 1 in counts, "the loss was noticed"
     assert len(names) == FILES
     assert checksums(tmp_path / "out") == undisturbed
+
+
+def test_a_worker_that_is_lost_while_it_loads_is_started_again(a_cluster, an_archive, undisturbed, tmp_path):
+    import ray
+
+    method, made = Method("median"), []
+
+    def workers(_):
+        made.append(ray_workers.RayWorkers(method, 2, ray_workers.Cluster(a_cluster.address)))
+        for _, actor in made[0]._coming.values():
+            ray.kill(actor)
+        return made[0]
+
+    rows = list(run_archive(Archive(str(an_archive[0]), str(tmp_path / "out"), method), workers))
+    assert made[0]._lost_while_loading == 1
+    assert len(rows) == FILES
+    assert checksums(tmp_path / "out") == undisturbed
+
+
+def test_workers_that_join_get_work_at_once():
+    class Joining:
+        """Two workers, of which the second joins after the first has its job."""
+
+        capacity = 1
+
+        def __init__(self):
+            self.given = []
+
+        def submit(self, job):
+            self.given.append(job)
+
+        def ended(self):
+            if self.capacity == 1:
+                self.capacity = 2
+                return []
+            assert len(self.given) == 2
+            self.capacity = 0
+            return [(job, Outcome()) for job in self.given]
+
+    jobs = [Job(name, name, None, None, "") for name in "ab"]
+    assert [job for ended in do_jobs(Joining(), jobs, 0) for job, _ in ended] == jobs
 
 
 def test_a_cluster_without_room_ends_in_one_sentence(monkeypatch):
