@@ -315,6 +315,8 @@ class _Steps:
         grey_nyx.flags.writeable = False  # the frames need it again
         answers = self.denoiser.method.despeckle(grey_nyx)
         check_answers(answers, grey_nyx, self.denoiser.method.name)
+        if np.may_share_memory(answers, prepared.memory_nyx):  # which restoring a frame overwrites
+            answers = np.array(answers)
         return tuple(answers)
 
     def finish(self, prepared: _PreparedBatch, answers: Answers) -> list[RestoredFrame]:

@@ -54,7 +54,7 @@ def read_dicom(path: Path) -> UltrasoundImage:
     if not integrity.is_dicom(path):
         message = f"'{path}' has no DICOM marker, although its name says so; it is damaged or misnamed."
         raise ImageFileError(message)
-    with _plain_errors(path):
+    with plain_errors(path):
         dataset, source = _opened(path)
         pixels: Pixels | None = None
         frames = frame_count(dataset)
@@ -81,7 +81,7 @@ def spool_dicom(path: Path, spool: BinaryIO) -> UltrasoundImage:
     if not integrity.is_dicom(path):
         message = f"'{path}' has no DICOM marker, although its name says so; it is damaged or misnamed."
         raise ImageFileError(message)
-    with _plain_errors(path):
+    with plain_errors(path):
         dataset, source = _opened(path)
         frames = frame_count(dataset)
         frame: Pixels = np.empty(0)
@@ -132,7 +132,7 @@ def is_other_object(path: Path) -> bool:
 
 
 @contextmanager
-def _plain_errors(path: Path) -> Iterator[None]:
+def plain_errors(path: Path) -> Iterator[None]:
     """Say in one sentence what goes wrong, and keep pydicom's warnings on odd but readable elements to itself."""
     try:
         with quiet_dicom():

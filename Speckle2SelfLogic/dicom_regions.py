@@ -14,7 +14,7 @@ import pydicom
 from pydicom import Dataset
 
 from Speckle2SelfLogic import integrity
-from Speckle2SelfLogic.dicom import read_dicom
+from Speckle2SelfLogic.dicom import plain_errors, read_dicom
 from Speckle2SelfLogic.dicom_geometry import COLOUR_FLOW, FORMAT_2D, TISSUE, region_pixel_size
 from Speckle2SelfLogic.errors import SettingsError, UnsupportedImageError
 from Speckle2SelfLogic.frames_in_file import Frames
@@ -57,8 +57,17 @@ class ScreenRegion:
 
 
 def screen_regions(path: Path) -> tuple[ScreenRegion, ...]:
-    """Return the ultrasound regions of a DICOM file; empty if it names none or is no DICOM file."""
-    return _regions_of(_header(path)) if integrity.is_dicom(path) else ()
+    """Return the ultrasound regions of a DICOM file; empty if it names none or is no DICOM file.
+
+    Raises
+    ------
+    ImageFileError
+        If it is damaged, or has no image.
+    """
+    if not integrity.is_dicom(path):
+        return ()
+    with plain_errors(path):
+        return _regions_of(_header(path))
 
 
 def read_region(path: Path, choice: str) -> UltrasoundImage:

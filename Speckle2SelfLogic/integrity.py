@@ -47,6 +47,7 @@ _META_SAMPLE_BYTES = {
     **dict.fromkeys(("MET_LONG_LONG", "MET_ULONG_LONG", "MET_DOUBLE"), 8),
 }
 _NIFTI_FLOATS = {16: "f4", 64: "f8"}
+_NIFTI_COLOURS = (128, 2304)
 
 
 @dataclass(frozen=True)
@@ -279,6 +280,10 @@ def _parse_nifti(path: Path, raw: bytes) -> tuple[NiftiHeader, int]:
     if 0.0 in spacing[: min(count, 3)]:
         message = f"'{path}' has a spacing of zero ({spacing[: min(count, 3)]}); correct its header."
         raise ImageFileError(message)
+    shift = struct.unpack_from(order + "f", raw, 116)[0]
+    if slope and (slope, shift) != (1.0, 0.0) and (kind in _NIFTI_COLOURS or extent[4] > 1):
+        message = f"'{path}' is in colour and its values are rescaled, which is not supported; save them as they are."
+        raise UnsupportedImageError(message)  # the NIfTI library writes beyond its memory
     sample_type = order + _NIFTI_FLOATS[kind] if kind in _NIFTI_FLOATS else None
     shape = tuple(reversed(extent[:count]))
     return NiftiHeader(shape, sample_type, int(offset), slope if math.isfinite(slope) and slope else 1.0), bits

@@ -91,11 +91,14 @@ def open_cine(path: Path, scratch: Path | None = None) -> StoredCine | None:
         from Speckle2SelfLogic.picture_files import spool_pages
 
         return _open_spooled(path, scratch, spool_pages)
-    if integrity.is_dicom(path):
-        from Speckle2SelfLogic.dicom import spool_dicom
+    return open_dicom_cine(path, scratch) if integrity.is_dicom(path) else None
 
-        return _open_spooled(path, scratch, spool_dicom)
-    return None
+
+def open_dicom_cine(path: Path, scratch: Path | None = None) -> StoredCine | None:
+    """Open a cine of a DICOM file whatever its name ends in; parameters and errors are those of `open_cine`."""
+    from Speckle2SelfLogic.dicom import spool_dicom
+
+    return _open_spooled(path, scratch, spool_dicom)
 
 
 def with_frame_count(image: UltrasoundImage, count: int) -> UltrasoundImage:
@@ -157,7 +160,7 @@ def _open_nifti(path: Path) -> StoredCine | None:
     colours = extent[4] if count == 5 and intent == _NIFTI_VECTOR else 1
     if colours > 1:
         count = 4 if extent[3] > 1 else 3
-    is_plain = slope in (0.0, 1.0) and not (slope and shift)
+    is_plain = slope in (0.0, 1.0) and shift == 0.0
     is_known = (is_plain and colours == 1) or (kind in _NIFTI_TYPES and math.isfinite(slope) and math.isfinite(shift))
     if count not in (3, 4) or extent[count - 1] < 2 or known.pixel_offset <= _NIFTI_HEADER_BYTES or not is_known:
         return None
@@ -174,8 +177,9 @@ def _open_nifti(path: Path) -> StoredCine | None:
         plane = shape[:3]
         openers = [opener(number * math.prod(plane) * stored.itemsize) for number in range(colours)]
         planes = [FramesInFile(each, plane, stored, str(path)) for each in openers]
-        found: Frames = planes[0] if colours == 1 else ColourPlanes(planes)
-        return found if is_plain else RescaledFrames(found, slope, shift, decoded)  # type: ignore[arg-type]
+        if colours > 1:
+            return ColourPlanes(planes)
+        return RescaledFrames(planes[0], slope or 1.0, shift, decoded)  # type: ignore[arg-type]
 
     return _opened(path, "twin.nii", bytes(header), frames, extent[:count], twin_frames=2)
 

@@ -16,11 +16,12 @@ from Speckle2SelfLogic.denoise_report import DenoiseReport
 from Speckle2SelfLogic.denoiser import Denoiser, ProgressCallback, check_domain
 from Speckle2SelfLogic.errors import CancelledError
 from Speckle2SelfLogic.frame_writers import STREAMED_SUFFIXES, write_frames
+from Speckle2SelfLogic.frames import frames_view
 from Speckle2SelfLogic.frames_in_file import Frames
 from Speckle2SelfLogic.image import Pixels
 from Speckle2SelfLogic.intensity import GreyRange
 from Speckle2SelfLogic.io import check_writable, image_suffix
-from Speckle2SelfLogic.stored_cine import DETACHED_SUFFIXES, StoredCine, open_cine
+from Speckle2SelfLogic.stored_cine import DETACHED_SUFFIXES, StoredCine, open_cine, open_dicom_cine
 
 STREAMED_FROM_BYTES = 1 << 28
 """Cines whose pixels take at least this much are streamed, where the formats allow it."""
@@ -47,11 +48,18 @@ def stored_cine(source: Path, target: Path, denoiser: Denoiser, region: str = ""
         from Speckle2SelfLogic.dicom_regions import chosen_region, cropped_cine
 
         chosen = chosen_region(source, region)
-    cine = open_cine(source, target.parent)
-    if cine is not None and cine.byte_count < STREAMED_FROM_BYTES:
-        cine.frames.close()
+    cine = open_dicom_cine(source, target.parent) if region else open_cine(source, target.parent)
+    if cine is None:
         return None
-    return cropped_cine(cine, source, chosen) if region and cine is not None else cine
+    try:
+        if cine.byte_count >= STREAMED_FROM_BYTES:
+            frames_view(cine.header, denoiser.settings.slice_axis)  # refuses an axis that is none
+            return cropped_cine(cine, source, chosen) if region else cine
+    except BaseException:
+        cine.frames.close()
+        raise
+    cine.frames.close()
+    return None
 
 
 def despeckle_stored(

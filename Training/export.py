@@ -39,6 +39,7 @@ HELD_OUT_PAIRS = 64
 HELD_OUT_SEED = 2**62
 DEFAULT_FOLD, DEFAULT_ENDS_PX = 2, 3
 SOURCES = Path(__file__).parent / "configs" / "sources.yaml"
+THINNED = ("encoder.0", "middle", "decoder.0")
 TRAINING_ONLY = ("encoder_lowRes.", "encoder_midRes.")
 
 
@@ -114,9 +115,8 @@ def export_run(
         stored = {key: (value.half() if half else value.float()).contiguous() for key, value in kept.items()}
         torch.save(stored, weights)
         draft = add_model(weights, "draft", {"network_settings": settings}, Path(scratch))
-        details["metrics"] = measured(load_network(draft.path.with_suffix(".json"))[0], run, pairs) | dict(
-            details.get("metrics", {})
-        )
+        network, is_of_run = load_network(draft.path.with_suffix(".json"))[0], blend == 1 and not without
+        details["metrics"] = measured(network, run if is_of_run else None, pairs) | dict(details.get("metrics", {}))
         return add_model(weights, name, details, folder)
 
 
@@ -138,6 +138,8 @@ def blended(state: Mapping[str, Tensor], start: str | None, share: float) -> dic
 def without_block(state: Mapping[str, Tensor], block: str) -> dict[str, Tensor]:
     """Return weights without one residual block, such as ``decoder.0.1``; the blocks behind it move up by one.
 
+    The stages between the finest and the coarsest have one number of blocks in common, so that none is left out there.
+
     Raises
     ------
     SettingsError
@@ -145,8 +147,11 @@ def without_block(state: Mapping[str, Tensor], block: str) -> dict[str, Tensor]:
     """
     stage, _, number = block.rpartition(".")
     count = _blocks(state, stage)
-    if not number.isdecimal() or int(number) >= count or count < 2:
-        message = f"The network has no block '{block}' that could be left out; its stage '{stage}' has {count} blocks."
+    if stage not in THINNED or not number.isdecimal() or int(number) >= count or count < 2:
+        message = (
+            f"The network has no block '{block}' that could be left out; one of {', '.join(THINNED)} can be, where "
+            f"there are several ('{stage}' has {count})."
+        )
         raise SettingsError(message)
     found = {}
     for name, value in state.items():
@@ -207,9 +212,9 @@ def card_details(path: Path) -> dict[str, Any]:
     SettingsError
         If it names data that are not listed.
     """
-    details: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    details: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     known = yaml.safe_load(SOURCES.read_text(encoding="utf-8"))
-    named = details.get("training_data", [])
+    named = details.get("training_data") or []
     if unknown := [source for source in named if isinstance(source, str) and source not in known]:
         message = f"'{path}' names the data '{unknown[0]}'; '{SOURCES}' lists {', '.join(known)}."
         raise SettingsError(message)
@@ -217,9 +222,11 @@ def card_details(path: Path) -> dict[str, Any]:
     return details
 
 
-def measured(network: nn.Module, run: Path, pairs: int) -> dict[str, Any]:
-    """Return the figures of a card: on held-out simulated pairs, and of the last validation of the run."""
+def measured(network: nn.Module, run: Path | None, pairs: int) -> dict[str, Any]:
+    """Return the figures of a card: on held-out simulated pairs, and of the last validation of the network's run."""
     found: dict[str, Any] = {"simulated_held_out": held_out_metrics(network, pairs)} if pairs else {}
+    if run is None:
+        return found
     validated = [row for row in read_history(run) if {"psnr_db", "ssim", "objective"} & row.keys()]
     if validated:
         found["last_validation"] = {

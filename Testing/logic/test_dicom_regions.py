@@ -5,9 +5,9 @@ import pydicom
 import pytest
 
 from Speckle2SelfLogic import streaming
-from Speckle2SelfLogic.denoiser import Denoiser
+from Speckle2SelfLogic.denoiser import Denoiser, DenoiseSettings
 from Speckle2SelfLogic.dicom_regions import read_region, screen_regions
-from Speckle2SelfLogic.errors import SettingsError, UnsupportedImageError
+from Speckle2SelfLogic.errors import GeometryError, ImageFileError, SettingsError, UnsupportedImageError
 from Speckle2SelfLogic.io import check_writable, read_image, write_image
 from Testing.logic.dicom_files import CINE, a_dicom_file, a_region, bundled
 from Testing.logic.long_cines import Halver, both_ways
@@ -102,6 +102,32 @@ def test_a_region_that_is_not_there_is_refused_before_any_frame_is_decoded(a_scr
     monkeypatch.setattr(streaming, "open_cine", None)
     with pytest.raises(SettingsError, match="has no region '7'"):
         streaming.stored_cine(a_screen, tmp_path / "out.nrrd", Denoiser(Halver()), "7")
+
+
+@pytest.mark.parametrize("name", ["screen.nrrd", "screen.tif", "screen"])
+def test_a_region_is_found_by_content_and_not_by_the_ending(a_screen, name, tmp_path, monkeypatch):
+    a_screen.rename(tmp_path / name)
+    contents, _ = both_ways(tmp_path / name, tmp_path / "out.nrrd", monkeypatch, region="2")
+    assert contents[0] == contents[1]
+
+
+@pytest.mark.parametrize("settings", [DenoiseSettings(slice_axis="z"), DenoiseSettings()], ids=["axis", "geometry"])
+def test_a_long_screen_that_is_refused_is_let_go_of(a_screen, settings, tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr(streaming, "STREAMED_FROM_BYTES", 1)
+    real = streaming.open_dicom_cine
+    monkeypatch.setattr(streaming, "open_dicom_cine", lambda *a: opened.append(real(*a)) or opened[-1])
+    if settings.slice_axis == "auto":
+        monkeypatch.setattr("Speckle2SelfLogic.dicom_regions.region_pixel_size", lambda *_: (-1.0, 1.0, None))
+    with pytest.raises((SettingsError, GeometryError)):
+        streaming.stored_cine(a_screen, tmp_path / "out.nrrd", Denoiser(Halver(), settings), "2")
+    assert opened[0].frames._stream.closed
+
+
+def test_a_file_that_ends_in_its_header_is_one_sentence(a_screen):
+    a_screen.write_bytes(a_screen.read_bytes()[:700])
+    with pytest.raises(ImageFileError, match=r"damaged or truncated|without an image"):
+        read_region(a_screen, "2")
 
 
 def test_a_part_of_a_frame_with_a_place_in_the_patient_is_not_derived(tmp_path):

@@ -103,6 +103,41 @@ def test_a_method_that_writes_into_its_frames_is_no_method():
         Denoiser(Writer(1)).run(UltrasoundImage(np.random.default_rng(2).random((20, 24), np.float32)))
 
 
+@pytest.mark.parametrize("answer", [lambda f: f, lambda f: f[::-1], lambda f: np.broadcast_to(f[:1], f.shape)])
+def test_an_answer_may_be_a_view_of_the_frames(answer):
+    cine = UltrasoundImage(np.random.default_rng(4).integers(0, 255, (6, 20, 24), np.uint8), "TYX")
+    view, copy = Halver(1), Halver(1)
+    view.despeckle, copy.despeckle = answer, lambda frames: np.array(answer(frames))
+    settings = DenoiseSettings(batch_frames=3, strength=0.5)
+    np.testing.assert_array_equal(
+        Denoiser(view, settings).run(cine).image.pixels, Denoiser(copy, settings).run(cine).image.pixels
+    )
+
+
+def test_a_method_does_not_see_letters():
+    pixels = np.random.default_rng(5).integers(90, 110, (60, 64, 1), np.uint8).repeat(3, axis=2)
+    pixels[20:30, 20:24] = (255, 255, 0)
+    seen = []
+    method = Halver(1)
+    method.despeckle = lambda frames: seen.append(frames.copy()) or frames / 2
+    _, report = Denoiser(method).run(UltrasoundImage(pixels, "YXC"))
+    assert report.overlay_pixels >= 40
+    assert seen[0].max() < 0.5
+
+
+def test_what_lies_beyond_white_stays_outside_of_a_region_and_does_not_count():
+    dark, bright = (np.random.default_rng(6).normal(100, spread, (40, 48)).astype(np.float32) for spread in (30, 90))
+    brighter, region = Halver(1), np.zeros((40, 48), bool)
+    brighter.despeckle = lambda frames: frames + np.float32(0.3)
+    denoiser = Denoiser(brighter)
+    region[10:20] = True
+    context = denoiser.context_of(UltrasoundImage(dark))
+    image, report = denoiser.run(UltrasoundImage(bright), context=context, region=region)
+    np.testing.assert_array_equal(image.pixels[~region], bright[~region])
+    width, highest = context.grey_range.width, context.grey_range.highest
+    assert report.clipped_high == np.count_nonzero(bright[region] + 0.3 * width > highest + 0.5 / 255 * width) > 0
+
+
 def test_clipped_values_count_where_they_are_asked_for():
     grey_range = GreyRange(0.0, 255.0, 0.0, 255.0)
     pixels, change = np.array([[10, 250, 100]], np.uint8), np.array([[-0.5, 0.5, 0.1]], np.float32)

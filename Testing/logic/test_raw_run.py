@@ -178,6 +178,16 @@ def test_a_gain_that_is_no_number_is_refused(wrong):
         Processing(**wrong)
 
 
+def test_a_whole_numbered_envelope_is_rounded_and_not_cut_off():
+    values = np.random.default_rng(7).integers(1, 60000, (3, 48, 40)).astype(np.uint16)
+    same = Denoiser(a_method(smooth=False))
+    same.method.despeckle = lambda frames: frames * np.float32(1 - 1e-7) + np.float32(1e-9)
+    clean = EnvelopeDenoiser(same, RANGE_DB).run(UltrasoundImage(values, "TYX")).image.pixels
+    assert clean.dtype == np.uint16
+    lasting = values > values.max() / 500
+    assert abs((clean.astype(float) - values)[lasting].mean()) < 0.1
+
+
 def raw_files(folder):
     """Recordings whose frames stay in their files, with the options that they need."""
     rng = np.random.default_rng(5)

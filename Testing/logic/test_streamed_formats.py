@@ -16,7 +16,7 @@ from PIL import Image
 
 from Speckle2SelfLogic import picture_files
 from Speckle2SelfLogic.denoiser import Denoiser, DenoiseSettings
-from Speckle2SelfLogic.errors import CancelledError, GeometryLossWarning, ImageFileError
+from Speckle2SelfLogic.errors import CancelledError, GeometryLossWarning, ImageFileError, UnsupportedImageError
 from Speckle2SelfLogic.frame_writers import STREAMED_SUFFIXES, write_frames
 from Speckle2SelfLogic.io import WRITABLE_SUFFIXES, read_image, write_image
 from Speckle2SelfLogic.stored_cine import open_cine, with_frame_count
@@ -151,14 +151,15 @@ def test_a_frame_of_other_formats_is_read_wherever_it_is(name, tmp_path):
 
 @pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint16, np.int32, np.float32, np.float64])
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
-def test_a_rescaled_nifti_cine_is_the_same_frame_by_frame(kind, suffix, tmp_path, monkeypatch):
+@pytest.mark.parametrize("scale", [(0.1, 3.7), (0.0, 5.0), (1.0, -2.5), (-2.0, 0.0)])
+def test_a_rescaled_nifti_cine_is_the_same_frame_by_frame(kind, suffix, scale, tmp_path, monkeypatch):
     image = a_cine(kind=kind)
     pixels = image.pixels.copy()
     if kind in (np.float32, np.float64):
         pixels[2, 3, 4] = np.nan
     write_image(image.with_pixels(pixels, "a value that is none"), tmp_path / "plain.nii")
     content = bytearray((tmp_path / "plain.nii").read_bytes())
-    struct.pack_into("<2f", content, 112, 0.1, 3.7)
+    struct.pack_into("<2f", content, 112, *scale)
     source = tmp_path / f"rescaled{suffix}"
     source.write_bytes(gzip.compress(content) if suffix == ".nii.gz" else content)
     cine, whole = open_cine(source), read_image(source)
@@ -182,6 +183,18 @@ def test_a_nifti_cine_in_colour_is_the_same_frame_by_frame(axes, suffix, tmp_pat
     cine.frames.close()
     contents, _ = both_ways(source, tmp_path / "out.nrrd", monkeypatch)
     assert contents[0] == contents[1]
+
+
+@pytest.mark.parametrize("scale", [(0.1, 3.7), (1.0, 5.0)])
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.float32])
+def test_a_nifti_file_in_colour_that_is_rescaled_is_refused(kind, scale, tmp_path):
+    write_image(a_cine(kind=kind, colour=True), tmp_path / "colour.nii")
+    content = bytearray((tmp_path / "colour.nii").read_bytes())
+    struct.pack_into("<2f", content, 112, *scale)
+    (tmp_path / "colour.nii").write_bytes(content)
+    for read in (read_image, open_cine):
+        with pytest.raises(UnsupportedImageError, match="in colour and its values are rescaled"):
+            read(tmp_path / "colour.nii")
 
 
 @pytest.mark.parametrize("change", [(112, "<2f", (np.nan, 1.0)), (40, "<h", (2,))], ids=["no slope", "two axes"])

@@ -133,9 +133,11 @@ def test_a_block_that_does_nothing_can_be_left_out_and_the_others_stay(tmp_path)
         torch.testing.assert_close(load_network(card.path)[0](frames()), network(frames()), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("block", ["decoder.0.2", "encoder.0.0", "tail", "decoder.0", "decoder.0.-1", ""])
+@pytest.mark.parametrize(
+    "block", ["decoder.0.2", "encoder.0.0", "decoder.1.0", "tail", "decoder.0", "decoder.0.-1", ""]
+)
 def test_a_block_that_cannot_be_left_out_is_named(block):
-    state = Despeckler(channels=(4, 8), finest_blocks=(1, 2)).state_dict()
+    state = Despeckler(channels=(4, 8, 8), blocks=2, finest_blocks=(1, 2)).state_dict()
     with pytest.raises(SettingsError, match=f"no block '{block}'"):
         without_block(state, block)
 
