@@ -12,8 +12,8 @@ import numpy as np
 from Speckle2SelfLogic.errors import ImageFileError
 from Speckle2SelfLogic.image import Pixels
 
-ZLIB, GZIP = 15, 31
-"""What `Inflated` takes for a stream of zlib, and for one of gzip."""
+ZLIB, GZIP = 47, 31
+"""What `Inflated` takes for a stream of zlib (or gzip, as the MetaImage reader does), and for one of gzip."""
 _BLOCK_BYTES = 1 << 20
 
 
@@ -44,7 +44,7 @@ class Inflated:
     packed
         The stream, at the start of what is packed.
     window_bits
-        What `zlib.decompressobj` takes: 15 for zlib, 31 for gzip.
+        What `zlib.decompressobj` takes.
     """
 
     def __init__(self, packed: BinaryIO, window_bits: int) -> None:

@@ -280,13 +280,19 @@ def _parse_nifti(path: Path, raw: bytes) -> tuple[NiftiHeader, int]:
     if 0.0 in spacing[: min(count, 3)]:
         message = f"'{path}' has a spacing of zero ({spacing[: min(count, 3)]}); correct its header."
         raise ImageFileError(message)
-    shift = struct.unpack_from(order + "f", raw, 116)[0]
-    if slope and (slope, shift) != (1.0, 0.0) and (kind in _NIFTI_COLOURS or extent[4] > 1):
+    is_colour = kind in _NIFTI_COLOURS or (count >= 5 and extent[4] > 1)
+    if is_colour and effective_scale(*struct.unpack_from(order + "2f", raw, 112)) != (1.0, 0.0):
         message = f"'{path}' is in colour and its values are rescaled, which is not supported; save them as they are."
         raise UnsupportedImageError(message)  # the NIfTI library writes beyond its memory
     sample_type = order + _NIFTI_FLOATS[kind] if kind in _NIFTI_FLOATS else None
     shape = tuple(reversed(extent[:count]))
     return NiftiHeader(shape, sample_type, int(offset), slope if math.isfinite(slope) and slope else 1.0), bits
+
+
+def effective_scale(slope: float, shift: float) -> tuple[float, float]:
+    """Return the slope and shift that the NIfTI library takes: a slope of almost zero or none is 1, no shift is 0."""
+    has_slope = math.isfinite(slope) and abs(slope) >= np.finfo(np.float64).eps
+    return slope if has_slope else 1.0, shift if math.isfinite(shift) else 0.0
 
 
 def non_finite_samples(path: Path, header: NiftiHeader) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:

@@ -152,16 +152,16 @@ def _open_nifti(path: Path) -> StoredCine | None:
     """Open a NIfTI-1 file, whose values may be rescaled and whose colours may lie one behind the other."""
     known = integrity.check_nifti(path)
     with integrity.open_nifti(path) as stream:
-        header = bytearray(stream.read(known.pixel_offset))
+        header = bytearray(stream.read(max(known.pixel_offset, _NIFTI_HEADER_BYTES)))
     order = "<" if struct.unpack_from("<i", header)[0] == _NIFTI_HEADER_BYTES else ">"
     count, *extent = struct.unpack_from(order + "8h", header, 40)
     intent, kind = struct.unpack_from(order + "2h", header, 68)
-    slope, shift = struct.unpack_from(order + "2f", header, 112)
+    slope, shift = integrity.effective_scale(*struct.unpack_from(order + "2f", header, 112))
     colours = extent[4] if count == 5 and intent == _NIFTI_VECTOR else 1
     if colours > 1:
         count = 4 if extent[3] > 1 else 3
-    is_plain = slope in (0.0, 1.0) and shift == 0.0
-    is_known = (is_plain and colours == 1) or (kind in _NIFTI_TYPES and math.isfinite(slope) and math.isfinite(shift))
+    is_plain = (slope, shift) == (1.0, 0.0)
+    is_known = (is_plain and colours == 1) or kind in _NIFTI_TYPES
     if count not in (3, 4) or extent[count - 1] < 2 or known.pixel_offset <= _NIFTI_HEADER_BYTES or not is_known:
         return None
     struct.pack_into(order + "h", header, 40 + 2 * count, 2)  # the NIfTI library drops a last axis of length 1
@@ -179,7 +179,7 @@ def _open_nifti(path: Path) -> StoredCine | None:
         planes = [FramesInFile(each, plane, stored, str(path)) for each in openers]
         if colours > 1:
             return ColourPlanes(planes)
-        return RescaledFrames(planes[0], slope or 1.0, shift, decoded)  # type: ignore[arg-type]
+        return RescaledFrames(planes[0], slope, shift, decoded)  # type: ignore[arg-type]
 
     return _opened(path, "twin.nii", bytes(header), frames, extent[:count], twin_frames=2)
 

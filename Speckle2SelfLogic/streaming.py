@@ -41,8 +41,7 @@ def stored_cine(source: Path, target: Path, denoiser: Denoiser, region: str = ""
         If there is no such region.
     """
     is_possible = image_suffix(target) in STREAMED_SUFFIXES and denoiser.settings.slice_axis in ("auto", "z")
-    is_header = image_suffix(source) in DETACHED_SUFFIXES
-    if not is_possible or (not is_header and source.stat().st_size < STREAMED_FROM_BYTES // _SMALLEST_SHARE):
+    if not is_possible or not may_be_long(source):
         return None
     if region:
         from Speckle2SelfLogic.dicom_regions import chosen_region, cropped_cine
@@ -60,6 +59,14 @@ def stored_cine(source: Path, target: Path, denoiser: Denoiser, region: str = ""
         raise
     cine.frames.close()
     return None
+
+
+def may_be_long(source: Path) -> bool:
+    """Whether a file may hold a cine that is to be streamed, by its size; packed or a header alone it may be small."""
+    if not source.is_file():
+        return False  # reading it will say so
+    is_header = image_suffix(source) in DETACHED_SUFFIXES
+    return is_header or source.stat().st_size >= STREAMED_FROM_BYTES // _SMALLEST_SHARE
 
 
 def despeckle_stored(

@@ -91,7 +91,7 @@ class RayWorkers:
         self._actor_class = ray.remote(num_cpus=1, num_gpus=cluster.gpus_per_actor, max_restarts=0)(Despeckling)
         self._actors: dict[int, Any] = {}
         self._coming: dict[Any, tuple[int, Any]] = {}
-        self._running: dict[Any, tuple[Job, int]] = {}
+        self._running: dict[Any, tuple[Job, int, Any]] = {}
         self._lost_while_loading = 0
         try:
             for number in range(count):
@@ -113,9 +113,10 @@ class RayWorkers:
         """Give a job to the actor with the fewest."""
         if not self._actors:
             self._wait_for_an_actor()
-        loads = Counter(number for _, number in self._running.values())
+        loads = Counter(number for _, number, _ in self._running.values())
         number = min(self._actors, key=lambda each: loads[each])
-        self._running[self._actors[number].do.remote(job)] = job, number
+        actor = self._actors[number]
+        self._running[actor.do.remote(job)] = job, number, actor
 
     def ended(self) -> list[tuple[Job, Outcome]]:
         """Wait until at least one job ended or an actor joined, and return the jobs that ended."""
@@ -192,11 +193,11 @@ class RayWorkers:
 
         from Speckle2SelfLogic.archive.job import Outcome
 
-        job, number = self._running.pop(reference)
+        job, number, actor = self._running.pop(reference)
         try:
             return job, self._ray.get(reference)
         except RayError as error:
-            if isinstance(error, RayActorError) and number in self._actors:  # unless another of its jobs has told
+            if isinstance(error, RayActorError) and self._actors.get(number) is actor:  # else another job has told
                 self._ray.kill(self._actors.pop(number), no_restart=True)  # it may only have been out of reach
                 self._start(number)
             reason = f"'{job.name}' lost its worker ({type(error).__name__}); often memory ran out."

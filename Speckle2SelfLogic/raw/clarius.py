@@ -51,21 +51,29 @@ def open_clarius(path: Path, domain: Domain) -> StoredRecording:
     def samples_of(number: int) -> Samples:
         frame_bytes = _STAMP_BYTES + lines * samples * _SAMPLE_BYTES[kind]
         stream.seek(_HEADER.size + number * frame_bytes + _STAMP_BYTES)
-        values = np.frombuffer(stream.read(frame_bytes - _STAMP_BYTES), _STORED[kind])
+        content = stream.read(frame_bytes - _STAMP_BYTES)
+        if len(content) < frame_bytes - _STAMP_BYTES:
+            message = f"'{path}' is truncated: frame {number} is not there."
+            raise ImageFileError(message)
+        values = np.frombuffer(content, _STORED[kind])
         if kind is Domain.IQ:
             pairs = values.astype(np.float32).reshape(lines, samples, 2)
             return np.ascontiguousarray((pairs[..., 0] + 1j * pairs[..., 1]).T)
         return np.ascontiguousarray(values.reshape(lines, samples).T)
 
     rate_hz = float(said.get("frame rate", 0) or 0)
-    first = BeamRecording(
-        samples_of(0)[np.newaxis],
-        domain,
-        sampling_mhz=float(said["sampling rate"]),
-        first_sample=float(said.get("delay samples", 0) or 0),
-        frame_interval_ms=1000 / rate_hz if rate_hz > 0 else None,
-        provenance=Provenance(source=str(path), file_format="Clarius raw"),
-    )
+    try:
+        first = BeamRecording(
+            samples_of(0)[np.newaxis],
+            domain,
+            sampling_mhz=float(said["sampling rate"]),
+            first_sample=float(said.get("delay samples", 0) or 0),
+            frame_interval_ms=1000 / rate_hz if rate_hz > 0 else None,
+            provenance=Provenance(source=str(path), file_format="Clarius raw"),
+        )
+    except BaseException:
+        stream.close()
+        raise
     return StoredRecording(first, frames, samples_of, stream.close)
 
 

@@ -104,7 +104,7 @@ def _open_cine(path: Path, domain: Domain) -> StoredRecording | None:
         return None
     try:
         cine = open_cine(path)
-    except UnsupportedImageError:  # no image, but perhaps raw data
+    except (ImageFileError, UnsupportedImageError):  # perhaps raw data all the same; the reader says it if not
         return None
     if cine is None:
         return None
@@ -112,7 +112,11 @@ def _open_cine(path: Path, domain: Domain) -> StoredRecording | None:
         cine.frames.close()
         return None
     record = _record(path, _FORMATS[path.suffix.lower()])
-    first = BeamRecording(cine.frames[0][np.newaxis], domain, provenance=record)
+    try:
+        first = BeamRecording(cine.frames[0][np.newaxis], domain, provenance=record)
+    except BaseException:
+        cine.frames.close()
+        raise
     return StoredRecording(first, len(cine.frames), cine.frames.__getitem__, cine.frames.close)
 
 

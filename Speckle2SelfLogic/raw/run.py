@@ -104,6 +104,7 @@ def _stored_recording(pair: FileResult, denoiser: Denoiser, options: RawOptions)
         and method_domain(denoiser.method) == "bmode"
         and image_suffix(pair.target) in STREAMED_SUFFIXES
         and denoiser.settings.slice_axis == "auto"
+        and streaming.may_be_long(pair.source)
     )
     recording = open_raw(pair.source, options.domain, options.sampling_mhz) if is_possible else None
     if recording is not None and (recording.count < 2 or recording.envelope_bytes < streaming.STREAMED_FROM_BYTES):
@@ -129,23 +130,20 @@ def _despeckle_stored_recording(
                 raise CancelledError(message)
             yield recording.frame(number)
 
-    with (
-        closing(recording),
-        tempfile.TemporaryFile(prefix=".speckle2self-", dir=pair.target.parent) as spool,
-        losses_noted() as lost,
-    ):
-        largest = max(largest_value(frame, options.processing) for frame in frames())
-        two = replace(recording.first, samples_nsl=np.repeat(recording.first.samples_nsl, 2, axis=0))
-        header = with_frame_count(bmode_image(two, options.processing, largest), recording.count)
-        for frame in frames():
-            spool.write(bmode_image(frame, options.processing, largest).pixels.tobytes())
-        spool.seek(0)
-        stored = FramesInFile(
-            lambda: cast("BinaryIO", spool), header.pixels.shape, np.dtype(np.uint8), str(pair.source)
-        )
-        pair.report = streaming.despeckle_stored(
-            StoredCine(header, stored), pair.target, denoiser, progress, is_cancelled
-        )
+    two = replace(recording.first, samples_nsl=np.repeat(recording.first.samples_nsl, 2, axis=0))
+    with closing(recording):
+        header = with_frame_count(bmode_image(two, options.processing, 1.0), recording.count)
+        check_writable(header, pair.target)
+        with tempfile.TemporaryFile(prefix=".speckle2self-", dir=pair.target.parent) as file, losses_noted() as lost:
+            spool = cast("BinaryIO", file)
+            largest = max(largest_value(frame, options.processing) for frame in frames())
+            for frame in frames():
+                spool.write(bmode_image(frame, options.processing, largest).pixels.tobytes())
+            spool.seek(0)
+            stored = FramesInFile(lambda: spool, header.pixels.shape, np.dtype(np.uint8), str(pair.source))
+            pair.report = streaming.despeckle_stored(
+                StoredCine(header, stored), pair.target, denoiser, progress, is_cancelled
+            )
     pair.notes += [*lost, *notes_on(header)]
 
 

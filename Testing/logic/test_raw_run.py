@@ -14,7 +14,7 @@ from Speckle2SelfLogic import streaming
 from Speckle2SelfLogic.batch import FileResult
 from Speckle2SelfLogic.denoiser import Denoiser, DenoiseSettings
 from Speckle2SelfLogic.envelope import EnvelopeDenoiser, denoiser_for
-from Speckle2SelfLogic.errors import CancelledError, SettingsError, UnsupportedImageError
+from Speckle2SelfLogic.errors import CancelledError, ImageFileError, SettingsError, UnsupportedImageError
 from Speckle2SelfLogic.image import IntensityDomain, UltrasoundImage
 from Speckle2SelfLogic.model_card import parse_card
 from Speckle2SelfLogic.raw.acquisition import BeamRecording, Processing, bmode_image
@@ -239,6 +239,20 @@ def test_what_keeps_a_recording_from_being_streamed(tmp_path, monkeypatch):
     np.save(tmp_path / "iq.npy", np.ones((3, 96, 48), np.complex64))
     iq = FileResult(tmp_path / "iq.npy", tmp_path / "out.nrrd")
     assert _stored_recording(iq, denoiser, RawOptions(Domain.IQ, Processing(RANGE_DB))) is None
+
+
+def test_settings_of_a_long_recording_are_checked_before_its_frames_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(streaming, "STREAMED_FROM_BYTES", 1)
+    monkeypatch.setattr("Speckle2SelfLogic.io._MAPPED_FROM_BYTES", 1)
+    source, options = next(raw_files(tmp_path))
+    monkeypatch.setattr("Speckle2SelfLogic.raw.run.largest_value", None)
+    for folder, processing, error in (
+        (tmp_path, Processing(), SettingsError),
+        (tmp_path / "nowhere", options.processing, ImageFileError),
+    ):
+        pair = FileResult(source, folder / "out.nrrd")
+        with pytest.raises(error):
+            despeckle_raw_file(pair, Denoiser(a_method()), options=RawOptions(Domain.RF, processing, 20.0))
 
 
 @pytest.mark.parametrize("stopped_at", [0, 3, 9])

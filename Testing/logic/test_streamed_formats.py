@@ -151,7 +151,9 @@ def test_a_frame_of_other_formats_is_read_wherever_it_is(name, tmp_path):
 
 @pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint16, np.int32, np.float32, np.float64])
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
-@pytest.mark.parametrize("scale", [(0.1, 3.7), (0.0, 5.0), (1.0, -2.5), (-2.0, 0.0)])
+@pytest.mark.parametrize(
+    "scale", [(0.1, 3.7), (0.0, 5.0), (1.0, -2.5), (-2.0, 0.0), (1e-20, 0.0), (np.nan, 1.0), (2.0, np.inf)]
+)
 def test_a_rescaled_nifti_cine_is_the_same_frame_by_frame(kind, suffix, scale, tmp_path, monkeypatch):
     image = a_cine(kind=kind)
     pixels = image.pixels.copy()
@@ -185,7 +187,7 @@ def test_a_nifti_cine_in_colour_is_the_same_frame_by_frame(axes, suffix, tmp_pat
     assert contents[0] == contents[1]
 
 
-@pytest.mark.parametrize("scale", [(0.1, 3.7), (1.0, 5.0)])
+@pytest.mark.parametrize("scale", [(0.1, 3.7), (1.0, 5.0), (0.0, 5.0), (np.nan, 5.0)])
 @pytest.mark.parametrize("kind", [np.uint8, np.int16, np.float32])
 def test_a_nifti_file_in_colour_that_is_rescaled_is_refused(kind, scale, tmp_path):
     write_image(a_cine(kind=kind, colour=True), tmp_path / "colour.nii")
@@ -197,13 +199,44 @@ def test_a_nifti_file_in_colour_that_is_rescaled_is_refused(kind, scale, tmp_pat
             read(tmp_path / "colour.nii")
 
 
-@pytest.mark.parametrize("change", [(112, "<2f", (np.nan, 1.0)), (40, "<h", (2,))], ids=["no slope", "two axes"])
-def test_an_unusual_nifti_file_is_left_to_the_reader(change, tmp_path):
+@pytest.mark.parametrize("scale", [(np.nan, np.nan), (1.0, np.nan), (np.inf, 0.0), (0.0, 0.0), (1e-20, 0.0)])
+def test_colours_without_a_scale_that_counts_are_read(scale, tmp_path):
+    image = a_cine(colour=True)
+    write_image(image, tmp_path / "colour.nii")
+    content = bytearray((tmp_path / "colour.nii").read_bytes())
+    struct.pack_into("<2f", content, 112, *scale)
+    (tmp_path / "colour.nii").write_bytes(content)
+    np.testing.assert_array_equal(read_image(tmp_path / "colour.nii").pixels, image.pixels)
+
+
+def test_a_grey_file_with_a_left_over_extent_is_not_in_colour(tmp_path):
     write_image(a_cine(), tmp_path / "cine.nii")
     content = bytearray((tmp_path / "cine.nii").read_bytes())
-    struct.pack_into(change[1], content, change[0], *change[2])
+    struct.pack_into("<h", content, 50, 3)
+    struct.pack_into("<2f", content, 112, 2.0, 0.0)
+    (tmp_path / "cine.nii").write_bytes(content)
+    assert read_image(tmp_path / "cine.nii").pixels.max() == 2.0 * float(a_cine().pixels.max())
+
+
+@pytest.mark.parametrize(("place", "form", "value"), [(40, "<h", 2), (108, "<f", 0.0)], ids=["two axes", "no offset"])
+def test_an_unusual_nifti_file_is_left_to_the_reader(place, form, value, tmp_path):
+    write_image(a_cine(), tmp_path / "cine.nii")
+    content = bytearray((tmp_path / "cine.nii").read_bytes())
+    struct.pack_into(form, content, place, value)
     (tmp_path / "cine.nii").write_bytes(content)
     assert open_cine(tmp_path / "cine.nii") is None
+
+
+def test_a_metaimage_that_is_packed_by_gzip_is_read_frame_by_frame(tmp_path):
+    image = a_cine()
+    packed = gzip.compress(image.pixels.tobytes())
+    fields = "ObjectType = Image\nNDims = 3\nBinaryData = True\nCompressedData = True\n"
+    fields += f"CompressedDataSize = {len(packed)}\nDimSize = 36 40 9\nElementType = MET_UCHAR\n"
+    (tmp_path / "cine.mha").write_bytes(f"{fields}ElementDataFile = LOCAL\n".encode() + packed)
+    cine = open_cine(tmp_path / "cine.mha")
+    np.testing.assert_array_equal(read_image(tmp_path / "cine.mha").pixels, image.pixels)
+    np.testing.assert_array_equal(cine.frames[5], image.pixels[5])
+    cine.frames.close()
 
 
 def test_nifti_of_the_other_byte_order_is_turned_round(tmp_path):
