@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from Speckle2SelfLogic.denoiser import Denoiser, DenoiseSettings, Despeckled, ImageContext, Mask, ProgressCallback
 from Speckle2SelfLogic.errors import SettingsError, UnsupportedImageError
 from Speckle2SelfLogic.image import IntensityDomain, Pixels, UltrasoundImage
-from Speckle2SelfLogic.raw.signals import DecibelScale, Domain, GreyScale, LogCompression
+from Speckle2SelfLogic.raw.signals import DecibelScale, Domain, GreyScale, LogCompression, plane_by_plane
 from Speckle2SelfLogic.runtime import FrameDespeckler, method_domain
 
 
@@ -84,7 +83,13 @@ class EnvelopeDenoiser:
         scale = self._scale(reference)
         before = self._grey(image, scale)
         despeckled, report = self.denoiser.run(before, progress, is_cancelled, context=context, region=region)
-        values = _plane_by_plane(scale.changed, image.pixels.dtype, image.pixels, before.pixels, despeckled.pixels)
+        kind = image.pixels.dtype
+
+        def brought_back(*planes: Pixels) -> Pixels:
+            values = scale.changed(*planes)
+            return np.round(values) if kind.kind in "ui" else values  # at most the reference, or what was there before
+
+        values = plane_by_plane(brought_back, kind, image.pixels, before.pixels, despeckled.pixels)
         history = (*despeckled.provenance.history, "brought back to the envelope")
         record = replace(despeckled.provenance, history=history)
         report.messages.append(f"An envelope: compressed over {self.dynamic_range_db:g} dB for the method, and back.")
@@ -118,20 +123,8 @@ class EnvelopeDenoiser:
     def _grey(self, image: UltrasoundImage, scale: GreyScale) -> UltrasoundImage:
         step = f"B-mode over {self.dynamic_range_db:g} dB"
         record = replace(image.provenance, history=(*image.provenance.history, step))
-        grey = _plane_by_plane(scale.to_grey, np.dtype(np.float32), image.pixels)
+        grey = plane_by_plane(scale.to_grey, np.float32, image.pixels)
         return replace(image, pixels=grey, intensity=IntensityDomain.BMODE, provenance=record)
-
-
-def _plane_by_plane(function: Callable[..., Any], kind: np.dtype[np.generic], *values: Pixels) -> Pixels:
-    """Return what a function makes of arrays of one shape; its numbers of 64 bits are in memory for one plane only.
-
-    For whole numbers it is rounded: to at most the reference of the scale, or a value that was there before.
-    """
-    made = np.empty(values[0].shape, kind)
-    for place in np.ndindex(made.shape[:-2]):
-        plane = function(*(each[place] for each in values))
-        made[place] = np.round(plane) if kind.kind in "ui" else plane
-    return made
 
 
 def denoiser_for(

@@ -6,7 +6,6 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +20,7 @@ from Speckle2SelfLogic.raw.signals import (
     LogCompression,
     Samples,
     linear_envelope,
+    plane_by_plane,
     time_gain,
 )
 
@@ -170,7 +170,7 @@ def grey_beams(recording: BeamRecording, processing: Processing, reference: floa
         raise SettingsError(message)
     envelope = gained_envelope(recording, processing)
     compression = compression_for(envelope, processing, recording.domain, reference)
-    return _frame_by_frame(compression.to_grey, envelope, np.float32)
+    return plane_by_plane(compression.to_grey, np.float32, envelope)
 
 
 def largest_value(recording: BeamRecording, processing: Processing) -> float:
@@ -236,20 +236,8 @@ def bmode_image(recording: BeamRecording, processing: Processing, reference: flo
         spacing, origin = (grid.spacing_mm,) * 2, grid.origin_mm
         calibration = Calibration(is_calibrated=True, reason="scan conversion by the geometry that was given")
         steps.append(f"scan-converted by {processing.geometry} to {grid.spacing_mm:.4f} mm")
-    pixels = _frame_by_frame(lambda frame: np.round(shown(frame) * 255), grey, np.uint8)
+    pixels = plane_by_plane(lambda frame: np.round(shown(frame) * 255), np.uint8, grey)
     return _as_image(pixels, recording, steps, spacing, origin, calibration)
-
-
-def _frame_by_frame(
-    function: Callable[[Float32], Float32], frames: Float32, kind: type[np.generic]
-) -> npt.NDArray[Any]:
-    """Return what a function makes of each frame; what it needs on the way is in memory for one of them only."""
-    first = np.asarray(function(frames[0]), kind)
-    made = np.empty((len(frames), *first.shape), kind)
-    made[0] = first
-    for number in range(1, len(frames)):
-        made[number] = function(frames[number])
-    return made
 
 
 def beam_image(values_nsl: Samples, recording: BeamRecording) -> UltrasoundImage:

@@ -5,10 +5,10 @@ Beam arrays have the shape (frames, samples, lines): one column for each beam, d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -88,6 +88,21 @@ def time_gain(points: Sequence[tuple[float, float]], depth_mm: npt.NDArray[np.fl
         return np.ones(depth_mm.shape, np.float32)
     at_mm, gain_db = zip(*sorted(points), strict=True)
     return np.asarray(10 ** (np.interp(depth_mm, at_mm, gain_db) / 20), np.float32)
+
+
+def plane_by_plane(function: Callable[..., Any], kind: npt.DTypeLike, *values: Samples) -> npt.NDArray[Any]:
+    """Return what a function makes of the planes (their last two axes) of arrays of one shape, as values of a type.
+
+    What the function needs on the way, such as numbers of 64 bits, is in memory for one plane only.
+    """
+    leading = values[0].shape[:-2]
+    made: npt.NDArray[Any] | None = None
+    for place in np.ndindex(leading):
+        plane = function(*(each[place] for each in values))
+        if made is None:
+            made = np.empty((*leading, *plane.shape), kind)
+        made[place] = plane
+    return np.empty(values[0].shape, kind) if made is None else made
 
 
 class GreyScale(Protocol):
